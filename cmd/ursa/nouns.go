@@ -1,0 +1,8 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// nouns lists the commands, in the order of the help.
+func nouns() []*cobra.Command {
+	return []*cobra.Command{}
+}
