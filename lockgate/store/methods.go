@@ -1,0 +1,201 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ursa-virtual/ursa/lockgate/lock"
+)
+
+// Grant is the one transaction; see Store.
+func (s *SQLite) Grant(ctx context.Context, g Grant) (r Result, err error) {
+	if err := g.validate(); err != nil {
+		return Result{}, err
+	}
+	err = s.submit(ctx, func(t *txn) (err error) {
+		r, err = t.grant(g)
+		return err
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	return r, nil
+}
+
+// Lookup finds the answer to a request that was granted before; see Store.
+func (s *SQLite) Lookup(ctx context.Context, core [32]byte, id [16]byte, hash [32]byte) (Result, bool, error) {
+	return lookup(ctx, s.read, core, id, hash)
+}
+
+// Account reads a core; see Store.
+func (s *SQLite) Account(ctx context.Context, core [32]byte) (Account, error) {
+	return account(ctx, s.read, core)
+}
+
+// Enrol adds or updates a core; see Store.
+func (s *SQLite) Enrol(ctx context.Context, a Account) error {
+	if err := a.validate(); err != nil {
+		return err
+	}
+	return s.submit(ctx, func(t *txn) error {
+		was, err := account(context.Background(), t.tx, a.Core)
+		switch {
+		case errors.Is(err, ErrUnknownCore):
+		case err != nil:
+			return err
+		case was.Chip != a.Chip || !bytes.Equal(was.Public, a.Public):
+			return ErrChipMismatch
+		}
+		if err := t.exec(StepDebit, `INSERT INTO chip VALUES (?, ?, 0) ON CONFLICT(id) DO UPDATE SET budget = excluded.budget`,
+			a.Chip[:], int64(a.Budget)); err != nil {
+			return err
+		}
+		return t.exec(StepRequest, `INSERT INTO core VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0)
+			ON CONFLICT(id) DO UPDATE SET tenant = excluded.tenant, platform = excluded.platform, enabled = excluded.enabled`,
+			a.Core[:], a.Chip[:], a.Tenant, a.Platform, a.Public, a.Enabled)
+	})
+}
+
+// Enable switches a core on or off; see Store.
+func (s *SQLite) Enable(ctx context.Context, core [32]byte, on bool) error {
+	return s.submit(ctx, func(t *txn) error {
+		if _, err := account(context.Background(), t.tx, core); err != nil {
+			return err
+		}
+		return t.exec(StepRequest, `UPDATE core SET enabled = ? WHERE id = ?`, on, core[:])
+	})
+}
+
+// Append adds a leaf that is no grant; see Store.
+func (s *SQLite) Append(ctx context.Context, leaf []byte) (i uint64, err error) {
+	if len(leaf) == 0 {
+		return 0, ErrMalformed
+	}
+	err = s.submit(ctx, func(t *txn) (err error) {
+		i, err = t.append(leaf)
+		return err
+	})
+	return i, err
+}
+
+// Deny counts a denial; see Store.
+func (s *SQLite) Deny(ctx context.Context, reason string) error {
+	if reason == "" {
+		return ErrMalformed
+	}
+	return s.submit(ctx, func(t *txn) error {
+		return t.exec(StepRequest, `INSERT INTO denial VALUES (?, 1) ON CONFLICT(reason) DO UPDATE SET n = n + 1`, reason)
+	})
+}
+
+// Denials reads the counts of Deny.
+func (s *SQLite) Denials(ctx context.Context) (map[string]uint64, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT reason, n FROM denial`)
+	if err != nil {
+		return nil, fmt.Errorf("store: cannot read denials: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	out := map[string]uint64{}
+	for rows.Next() {
+		var reason string
+		var n int64
+		if err := rows.Scan(&reason, &n); err != nil {
+			return nil, fmt.Errorf("store: cannot read denials: %w", err)
+		}
+		out[reason] = uint64(n)
+	}
+	return out, rows.Err()
+}
+
+// Head is the newest state of the ledger.
+func (s *SQLite) Head(ctx context.Context) (Head, error) { return head(ctx, s.read) }
+
+// Leaves reads leaves from..to (to excluded).
+func (s *SQLite) Leaves(ctx context.Context, from, to uint64) ([]Leaf, error) {
+	h, err := s.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if from >= to || to > h.Size {
+		return nil, fmt.Errorf("%w: %d to %d of %d", ErrRange, from, to, h.Size)
+	}
+	rows, err := s.read.QueryContext(ctx, `SELECT i, data, hash FROM leaf WHERE i >= ? AND i < ? ORDER BY i`, int64(from), int64(to))
+	if err != nil {
+		return nil, fmt.Errorf("store: cannot read the ledger: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	out := make([]Leaf, 0, to-from)
+	for rows.Next() {
+		var i int64
+		var data, hash []byte
+		if err := rows.Scan(&i, &data, &hash); err != nil {
+			return nil, fmt.Errorf("store: cannot read the ledger: %w", err)
+		}
+		l := Leaf{Index: uint64(i), Data: data}
+		copy(l.Hash[:], hash)
+		out = append(out, l)
+	}
+	return out, rows.Err()
+}
+
+// Check walks the whole chain, and the debits against the answers given: the
+// chips' spending, the cores' grants and the requests must add up to the same
+// units, and every answer must have its leaf and its consumed nonces.
+func (s *SQLite) Check(ctx context.Context) error {
+	tx, err := s.read.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("store: cannot check: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	if err := checkChain(ctx, tx); err != nil {
+		return err
+	}
+	for _, c := range []struct{ what, query string }{
+		{"a chip's spending is not what its cores were granted", `SELECT count(*) FROM chip h WHERE spent <> (SELECT coalesce(sum(granted), 0) FROM core WHERE chip = h.id)`},
+		{"a core's grants are not what its answers say", `SELECT count(*) FROM core c WHERE granted <> (SELECT coalesce(sum(units), 0) FROM request WHERE core = c.id)`},
+		{"an answer without a leaf", `SELECT count(*) FROM request WHERE leaf NOT IN (SELECT i FROM leaf)`},
+		{"two answers with one leaf", `SELECT count(*) FROM (SELECT leaf FROM request GROUP BY leaf HAVING count(*) > 1)`},
+		{"answers and consumed nonces differ in number", `SELECT abs((SELECT count(*) FROM request) - (SELECT count(*) FROM nonce)) + abs((SELECT count(*) FROM request) - (SELECT count(*) FROM lock_nonce))`},
+	} {
+		var n int64
+		if err := tx.QueryRowContext(ctx, c.query).Scan(&n); err != nil {
+			return fmt.Errorf("store: cannot check: %w", err)
+		}
+		if n != 0 {
+			return fmt.Errorf("%w: %s", ErrChain, c.what)
+		}
+	}
+	return nil
+}
+
+func checkChain(ctx context.Context, q querier) error {
+	rows, err := q.QueryContext(ctx, `SELECT i, data, hash FROM leaf ORDER BY i`)
+	if err != nil {
+		return fmt.Errorf("store: cannot check: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var prev [32]byte
+	for want := uint64(0); rows.Next(); want++ {
+		var i int64
+		var data, hash []byte
+		if err := rows.Scan(&i, &data, &hash); err != nil {
+			return fmt.Errorf("store: cannot check: %w", err)
+		}
+		next := ChainHash(prev, want, data)
+		if uint64(i) != want || string(hash) != string(next[:]) {
+			return fmt.Errorf("%w: at leaf %d", ErrChain, want)
+		}
+		prev = next
+	}
+	return rows.Err()
+}
+
+// Remaining is what the chip's budget still holds.
+func (a Account) Remaining() lock.Units {
+	if a.Spent >= a.Budget {
+		return 0
+	}
+	return a.Budget - a.Spent
+}

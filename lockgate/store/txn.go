@@ -1,0 +1,205 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/ursa-virtual/ursa/lockgate/lock"
+)
+
+// querier is a transaction or a database.
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// txn is one write transaction. dirty turns true with the first write of a job.
+type txn struct {
+	tx    *sql.Tx
+	fault func(Step) error
+	dirty bool
+}
+
+// exec writes; the transaction does not stop halfway for an impatient caller,
+// so no context is passed down.
+func (t *txn) exec(step Step, query string, args ...any) error {
+	t.dirty = true
+	if err := t.fault(step); err != nil {
+		return err
+	}
+	if _, err := t.tx.Exec(query, args...); err != nil {
+		return fmt.Errorf("store: cannot write (%s): %w", step, err)
+	}
+	return nil
+}
+
+// fence refuses to write when another gate has taken over.
+func (t *txn) fence(epoch int64) error {
+	var now int64
+	if err := t.tx.QueryRow(`SELECT v FROM meta WHERE k = 'epoch'`).Scan(&now); err != nil {
+		return fmt.Errorf("store: cannot read the epoch: %w", err)
+	}
+	if now != epoch {
+		return ErrFenced
+	}
+	return nil
+}
+
+// grant is the one transaction: all checks first, then all writes.
+func (t *txn) grant(g Grant) (Result, error) {
+	ctx := context.Background()
+	if r, ok, err := lookup(ctx, t.tx, g.Core, g.RequestID, g.RequestHash); err != nil || ok {
+		return r, err
+	}
+	a, err := account(ctx, t.tx, g.Core)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := t.allowed(g, a); err != nil {
+		return Result{}, err
+	}
+	return t.write(g)
+}
+
+// allowed holds the checks that only the transaction can make, because a grant
+// for the same core or chip may have come in since the decision.
+func (t *txn) allowed(g Grant, a Account) error {
+	switch {
+	case !a.Enabled:
+		return ErrDisabled
+	case a.Chip != g.Chip:
+		return ErrChipMismatch
+	}
+	for _, c := range []struct {
+		query string
+		n     [32]byte
+		err   error
+	}{
+		{`SELECT count(*) FROM nonce WHERE n = ?`, g.Nonce, ErrNonceUsed},
+		{`SELECT count(*) FROM lock_nonce WHERE n = ?`, g.LockNonce, ErrLockNonceUsed},
+	} {
+		var n int
+		if err := t.tx.QueryRow(c.query, c.n[:]).Scan(&n); err != nil {
+			return fmt.Errorf("store: cannot read nonces: %w", err)
+		}
+		if n != 0 {
+			return c.err
+		}
+	}
+	switch {
+	case a.LastSeq != g.PrevSeq:
+		return ErrStale
+	case g.LockSeq <= a.LastSeq:
+		return ErrSequence
+	case a.Spent > a.Budget || g.Units > a.Budget-a.Spent:
+		return ErrBudget
+	case g.Units > maxCount-a.Granted:
+		return ErrUnits
+	}
+	return nil
+}
+
+func (t *txn) write(g Grant) (Result, error) {
+	if err := t.exec(StepDebit, `UPDATE chip SET spent = spent + ? WHERE id = ?`, int64(g.Units), g.Chip[:]); err != nil {
+		return Result{}, err
+	}
+	err := t.exec(StepDebit, `UPDATE core SET last_seq = ?, last_units = ?, granted = granted + ?, accepted = ?, used = ? WHERE id = ?`,
+		int64(g.LockSeq), int64(g.Units), int64(g.Units), int64(g.Accepted), int64(g.Used), g.Core[:])
+	if err != nil {
+		return Result{}, err
+	}
+	if err := t.exec(StepNonces, `INSERT INTO nonce VALUES (?)`, g.Nonce[:]); err != nil {
+		return Result{}, err
+	}
+	if err := t.exec(StepNonces, `INSERT INTO lock_nonce VALUES (?)`, g.LockNonce[:]); err != nil {
+		return Result{}, err
+	}
+	i, err := t.append(g.Leaf)
+	if err != nil {
+		return Result{}, err
+	}
+	sum := sha256.Sum256(g.Response)
+	err = t.exec(StepRequest, `INSERT INTO request VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		g.Core[:], g.RequestID[:], g.RequestHash[:], g.Response, sum[:], int64(g.Units), int64(i), g.AtUnixNS)
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Response: g.Response, Leaf: i}, nil
+}
+
+// append adds a leaf to the chain.
+func (t *txn) append(data []byte) (uint64, error) {
+	h, err := head(context.Background(), t.tx)
+	if err != nil {
+		return 0, err
+	}
+	hash := ChainHash(h.Hash, h.Size, data)
+	if err := t.exec(StepLeaf, `INSERT INTO leaf VALUES (?, ?, ?)`, int64(h.Size), data, hash[:]); err != nil {
+		return 0, err
+	}
+	return h.Size, nil
+}
+
+func head(ctx context.Context, q querier) (Head, error) {
+	var i int64
+	var hash []byte
+	err := q.QueryRowContext(ctx, `SELECT i, hash FROM leaf ORDER BY i DESC LIMIT 1`).Scan(&i, &hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Head{}, nil
+	}
+	if err != nil {
+		return Head{}, fmt.Errorf("store: cannot read the ledger: %w", err)
+	}
+	h := Head{Size: uint64(i) + 1}
+	if i < 0 || copy(h.Hash[:], hash) != 32 || len(hash) != 32 {
+		return Head{}, ErrChain
+	}
+	return h, nil
+}
+
+func lookup(ctx context.Context, q querier, core [32]byte, id [16]byte, hash [32]byte) (Result, bool, error) {
+	var was, response, sum []byte
+	var leaf int64
+	err := q.QueryRowContext(ctx, `SELECT hash, response, sum, leaf FROM request WHERE core = ? AND id = ?`, core[:], id[:]).Scan(&was, &response, &sum, &leaf)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Result{}, false, nil
+	}
+	if err != nil {
+		return Result{}, false, fmt.Errorf("store: cannot read requests: %w", err)
+	}
+	if string(was) != string(hash[:]) {
+		return Result{}, false, ErrRequestReused
+	}
+	if now := sha256.Sum256(response); string(now[:]) != string(sum) {
+		return Result{}, false, fmt.Errorf("%w: a stored answer has changed", ErrChain)
+	}
+	return Result{Response: response, Leaf: uint64(leaf), Repeated: true}, true, nil
+}
+
+func account(ctx context.Context, q querier, core [32]byte) (Account, error) {
+	a := Account{Core: core}
+	var chip []byte
+	var n [7]int64
+	err := q.QueryRowContext(ctx, `SELECT c.chip, c.tenant, c.platform, c.public, c.enabled,
+		h.budget, h.spent, c.last_seq, c.last_units, c.granted, c.accepted, c.used
+		FROM core c JOIN chip h ON h.id = c.chip WHERE c.id = ?`, core[:]).
+		Scan(&chip, &a.Tenant, &a.Platform, &a.Public, &a.Enabled, &n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6])
+	if errors.Is(err, sql.ErrNoRows) {
+		return Account{}, ErrUnknownCore
+	}
+	if err != nil {
+		return Account{}, fmt.Errorf("store: cannot read the account: %w", err)
+	}
+	for _, v := range n {
+		if v < 0 {
+			return Account{}, fmt.Errorf("%w: a negative counter", ErrChain)
+		}
+	}
+	copy(a.Chip[:], chip)
+	a.Budget, a.Spent, a.LastSeq, a.LastUnits = lock.Units(n[0]), lock.Units(n[1]), uint64(n[2]), lock.Units(n[3])
+	a.Granted, a.Accepted, a.Used = lock.Units(n[4]), lock.Units(n[5]), lock.Units(n[6])
+	return a, nil
+}
