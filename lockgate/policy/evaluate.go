@@ -1,0 +1,192 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Answer is one of three. The zero value is Unknown.
+type Answer uint8
+
+// The answers.
+const (
+	Unknown Answer = iota
+	False
+	True
+)
+
+// String names the answer.
+func (a Answer) String() string {
+	switch a {
+	case True:
+		return "true"
+	case False:
+		return "false"
+	}
+	return "unknown"
+}
+
+// And is Kleene's: one FALSE decides, then one UNKNOWN.
+func (a Answer) And(b Answer) Answer {
+	switch {
+	case a == False || b == False:
+		return False
+	case a == Unknown || b == Unknown:
+		return Unknown
+	}
+	return True
+}
+
+func when(ok bool) Answer {
+	if ok {
+		return True
+	}
+	return False
+}
+
+// Facts are what a gate knows of one request. A nil pointer and an empty text
+// mean that it is not known.
+type Facts struct {
+	NowUnixNS  *int64  // the gate's clock
+	Verdict    string  // of the locator: Inside, Outside, Undetermined, Inconsistent
+	Statements *uint64 // verified statements
+	Domains    *uint64 // distinct domains among them
+	AgeMS      *uint64 // since the gate issued the challenge, on the gate's own clock
+	Platform   string  // attestation profile of the core, as appraised
+	WantUnits  *uint64 // what the core asked for, after clipping
+	ReportOK   *bool   // the usage report for the last lease came, and adds up
+}
+
+// Check is the answer of one rule, with the reason for people.
+type Check struct {
+	Rule   string
+	Answer Answer
+	Why    string
+}
+
+// Outcome is the answer of a policy: the conjunction of all its rules.
+type Outcome struct {
+	Answer Answer
+	Checks []Check
+}
+
+// Refusal is the first rule that did not say TRUE, and why; false when all did.
+func (o Outcome) Refusal() (Check, bool) {
+	for _, c := range o.Checks {
+		if c.Answer == False {
+			return c, true
+		}
+	}
+	for _, c := range o.Checks {
+		if c.Answer != True {
+			return c, true
+		}
+	}
+	return Check{}, o.Answer != True
+}
+
+// The names of the rules, in the order they are told.
+const (
+	RuleValid      = "policy-valid"
+	RuleWindow     = "policy-window"
+	RulePlatform   = "policy-platform"
+	RuleAge        = "policy-age"
+	RuleStatements = "policy-statements"
+	RuleDomains    = "policy-domains"
+	RuleVerdict    = "verdict"
+	RuleUnits      = "policy-units"
+	RuleReport     = "usage-report"
+)
+
+// rules is the whole policy language of this version, one line a rule.
+var rules = []struct {
+	name string
+	eval func(Policy, Facts) (Answer, string)
+}{
+	{RuleValid, valid},
+	{RuleWindow, window},
+	{RulePlatform, platform},
+	{RuleAge, func(p Policy, f Facts) (Answer, string) { return atMost("age in ms", f.AgeMS, p.MaxAgeMS) }},
+	{RuleStatements, func(p Policy, f Facts) (Answer, string) { return atLeast("statements", f.Statements, p.MinStatements) }},
+	{RuleDomains, func(p Policy, f Facts) (Answer, string) { return atLeast("domains", f.Domains, p.MinDomains) }},
+	{RuleVerdict, verdict},
+	{RuleUnits, units},
+	{RuleReport, report},
+}
+
+// Evaluate asks every rule. Only an Outcome whose Answer is True releases.
+func Evaluate(p Policy, f Facts) Outcome {
+	out := Outcome{Answer: True}
+	for _, r := range rules {
+		a, why := r.eval(p, f)
+		out.Answer = out.Answer.And(a)
+		out.Checks = append(out.Checks, Check{Rule: r.name, Answer: a, Why: why})
+	}
+	return out
+}
+
+func valid(p Policy, _ Facts) (Answer, string) {
+	if problems := p.Validate(); len(problems) > 0 {
+		return Unknown, problems[0].Error()
+	}
+	return True, fmt.Sprintf("policy %q version %d is complete", p.Name, p.Version)
+}
+
+func window(p Policy, f Facts) (Answer, string) {
+	if f.NowUnixNS == nil || p.NotBeforeUnixNS == nil || p.NotAfterUnixNS == nil {
+		return Unknown, "the time or the policy's window is not known"
+	}
+	if *f.NowUnixNS < *p.NotBeforeUnixNS {
+		return False, "the policy is not in force yet"
+	}
+	return when(*f.NowUnixNS < *p.NotAfterUnixNS), "the policy's window"
+}
+
+func platform(p Policy, f Facts) (Answer, string) {
+	if f.Platform == "" || len(p.Platforms) == 0 {
+		return Unknown, "the core's attestation profile, or the list accepted, is not known"
+	}
+	return when(slices.Contains(p.Platforms, f.Platform)),
+		fmt.Sprintf("attestation profile %s; accepted: %s", f.Platform, strings.Join(p.Platforms, ", "))
+}
+
+func verdict(_ Policy, f Facts) (Answer, string) {
+	switch f.Verdict {
+	case "":
+		return Unknown, "there is no verdict"
+	case "Inside":
+		return True, "the core is inside the permitted region"
+	case "Undetermined":
+		return Unknown, "the evidence does not settle whether the core is inside"
+	}
+	return False, "the verdict is " + f.Verdict
+}
+
+func units(p Policy, f Facts) (Answer, string) {
+	if f.WantUnits == nil || p.MaxUnits == nil {
+		return Unknown, "the units asked for, or the most in one lease, are not known"
+	}
+	return when(*f.WantUnits > 0 && *f.WantUnits <= *p.MaxUnits), fmt.Sprintf("%d units, 1..%d in one lease", *f.WantUnits, *p.MaxUnits)
+}
+
+func report(_ Policy, f Facts) (Answer, string) {
+	if f.ReportOK == nil {
+		return Unknown, "no usage report for the last lease"
+	}
+	return when(*f.ReportOK), "usage report for the last lease"
+}
+
+func atMost(what string, have, limit *uint64) (Answer, string) {
+	if have == nil || limit == nil {
+		return Unknown, what + ": not known"
+	}
+	return when(*have <= *limit), fmt.Sprintf("%s %d, at most %d", what, *have, *limit)
+}
+
+func atLeast(what string, have, limit *uint64) (Answer, string) {
+	if have == nil || limit == nil {
+		return Unknown, what + ": not known"
+	}
+	return when(*have >= *limit), fmt.Sprintf("%s %d, at least %d", what, *have, *limit)
+}

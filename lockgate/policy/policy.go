@@ -1,0 +1,187 @@
+// Package policy says when a gate may release: a policy is data, its evaluation
+// is total and knows three answers, and only TRUE releases.
+//
+// What it believes: nothing that is not there. A field that a policy lacks makes
+// every rule that needs it UNKNOWN, and so does a fact that the gate does not
+// have; UNKNOWN denies exactly as FALSE does, but says so. Zero is a value (no
+// faulty domain is tolerated), absence is not.
+//
+// What it promises: [Evaluate] reads no clock and no file, looks at every rule
+// whatever the others said, and answers the same for the same policy and facts.
+// Adding delay, age, faults or uncertainty to the facts never turns its answer
+// into TRUE.
+//
+// What an attacker may do: send any bytes as a policy, sign with too few
+// authors, bring an older version back.
+//
+// The region itself is judged in package verdict; here its verdict is one fact
+// among others.
+package policy
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ursa-virtual/ursa/lockgate/lock"
+	"github.com/ursa-virtual/ursa/topology/earth"
+	"github.com/ursa-virtual/ursa/topology/identity"
+	"github.com/ursa-virtual/ursa/topology/identity/canon"
+)
+
+// Timing says which side's clock a bound is taken from.
+type Timing string
+
+// The timings.
+const (
+	TimingBoth   Timing = "both"   // the larger of the beacon's and the core's
+	TimingBeacon Timing = "beacon" // the beacon's; a tampered beacon counts against f
+)
+
+// Policy is one rule set, in canonical CBOR. Every pointer may be absent; what
+// is absent denies.
+type Policy struct {
+	Name            string   `cbor:"1,keyasint"`            // for people
+	Version         uint64   `cbor:"2,keyasint"`            // strictly increasing; 0 is no version
+	Permit          string   `cbor:"3,keyasint,omitempty"`  // permitted region, an expression over the atlas
+	Speed           string   `cbor:"4,keyasint,omitempty"`  // vacuum or fibre
+	F               *uint64  `cbor:"5,keyasint,omitempty"`  // faulty domains tolerated
+	MinDomains      *uint64  `cbor:"6,keyasint,omitempty"`  // distinct domains that must have answered
+	MinStatements   *uint64  `cbor:"7,keyasint,omitempty"`  // statements that must have answered
+	MaxAgeMS        *uint64  `cbor:"8,keyasint,omitempty"`  // oldest challenge that still counts
+	VMaxMMPS        *uint64  `cbor:"9,keyasint,omitempty"`  // fastest that a core may travel, millimetres per second
+	Timing          Timing   `cbor:"10,keyasint,omitempty"` // both or beacon
+	Platforms       []string `cbor:"11,keyasint,omitempty"` // attestation profiles accepted
+	MaxUnits        *uint64  `cbor:"12,keyasint,omitempty"` // most units in one lease
+	TOffMS          *uint64  `cbor:"13,keyasint,omitempty"` // a core stops within this of its last lease
+	LeaseTTLMS      *uint64  `cbor:"14,keyasint,omitempty"` // longest life of a lease
+	NotBeforeUnixNS *int64   `cbor:"15,keyasint,omitempty"` // time window: from
+	NotAfterUnixNS  *int64   `cbor:"16,keyasint,omitempty"` // time window: to (excluded)
+	PerMille        *uint64  `cbor:"17,keyasint,omitempty"` // speed granted in thousandths; absent: full
+}
+
+// MaxSize is the most bytes that an encoded policy may have.
+const MaxSize = 64 << 10
+
+// Refusals that concern the policy as such.
+var (
+	ErrEncoding = errors.New("policy: not a policy")
+	ErrInvalid  = errors.New("policy: invalid")
+	ErrVersion  = errors.New("policy: the version does not go up")
+)
+
+// Encode is the canonical encoding, the one that is hashed and signed.
+func (p Policy) Encode() ([]byte, error) {
+	b, err := canon.Marshal(p)
+	if err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
+	return b, nil
+}
+
+// Decode reads what Encode wrote. It does not validate: a policy that lacks
+// fields is well formed, and denies.
+func Decode(b []byte) (Policy, error) {
+	var p Policy
+	if err := canon.Unmarshal(b, &p, MaxSize); err != nil {
+		return Policy{}, fmt.Errorf("%w: %w", ErrEncoding, err)
+	}
+	return p, nil
+}
+
+// Hash names a policy in challenges, leases and the ledger.
+func (p Policy) Hash() ([32]byte, error) {
+	b, err := p.Encode()
+	if err != nil {
+		return [32]byte{}, err
+	}
+	return identity.Hash("policy", b), nil
+}
+
+// Sane limits: what lies outside is a mistake, and would be a dangerous one.
+const (
+	maxF         = 64
+	maxAgeMS     = 24 * 3600 * 1000
+	maxVMaxMMPS  = 12_000_000 // above escape velocity there is nothing to locate
+	maxLeaseMS   = 24 * 3600 * 1000
+	maxTOffMS    = 24 * 3600 * 1000
+	maxMinCount  = 1 << 16
+	fullPerMille = 1000
+)
+
+// Validate lists everything that is wrong with a policy, each as one line that
+// says what would be right; empty for a policy that can release. An absent
+// field is listed, since such a policy denies always.
+func (p Policy) Validate() []error {
+	var out []error
+	bad := func(format string, args ...any) {
+		out = append(out, fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...)))
+	}
+	if p.Name == "" {
+		bad("name is empty: give it one")
+	}
+	if p.Version == 0 {
+		bad("version is 0: the first is 1")
+	}
+	if p.Permit == "" {
+		bad("permit is empty: name a region, such as DE or EU27")
+	}
+	if _, err := earth.ParseSpeedClass(p.Speed); err != nil {
+		bad("speed: %v", err)
+	}
+	if p.Timing != TimingBoth && p.Timing != TimingBeacon {
+		bad("timing %q: use both or beacon", p.Timing)
+	}
+	if len(p.Platforms) == 0 {
+		bad("platforms is empty: name the attestation profiles accepted, such as sim, tpm, sev-snp, tdx")
+	}
+	for _, c := range []struct {
+		name     string
+		v        *uint64
+		min, max uint64
+	}{
+		{"f", p.F, 0, maxF},
+		{"min_domains", p.MinDomains, 1, maxMinCount},
+		{"min_statements", p.MinStatements, 1, maxMinCount},
+		{"max_age_ms", p.MaxAgeMS, 1, maxAgeMS},
+		{"v_max_mm_per_s", p.VMaxMMPS, 0, maxVMaxMMPS},
+		{"max_units", p.MaxUnits, 1, 1<<63 - 1},
+		{"t_off_ms", p.TOffMS, 1, maxTOffMS},
+		{"lease_ttl_ms", p.LeaseTTLMS, 1, maxLeaseMS},
+	} {
+		switch {
+		case c.v == nil:
+			bad("%s is absent: set it to %d..%d", c.name, c.min, c.max)
+		case *c.v < c.min || *c.v > c.max:
+			bad("%s is %d: set it to %d..%d", c.name, *c.v, c.min, c.max)
+		}
+	}
+	if p.F != nil && p.MinDomains != nil && *p.MinDomains <= *p.F {
+		bad("min_domains is %d with f %d: more domains must answer than may be faulty", *p.MinDomains, *p.F)
+	}
+	if p.PerMille != nil && (*p.PerMille == 0 || *p.PerMille > fullPerMille) {
+		bad("per_mille is %d: set it to 1..%d", *p.PerMille, fullPerMille)
+	}
+	switch {
+	case p.NotBeforeUnixNS == nil || p.NotAfterUnixNS == nil:
+		bad("the time window is open: set not_before and not_after")
+	case *p.NotAfterUnixNS <= *p.NotBeforeUnixNS:
+		bad("the time window is empty: not_after must be later than not_before")
+	}
+	return out
+}
+
+// Class is the class of lease that the policy grants, with its fraction.
+func (p Policy) Class() (lock.Class, uint16) {
+	if p.PerMille == nil || *p.PerMille >= fullPerMille {
+		return lock.Full, fullPerMille
+	}
+	return lock.Degraded, uint16(*p.PerMille)
+}
+
+// Succeeds refuses a policy that does not come after the one in force.
+func (p Policy) Succeeds(inForce Policy) error {
+	if p.Version <= inForce.Version {
+		return fmt.Errorf("%w: %d after %d", ErrVersion, p.Version, inForce.Version)
+	}
+	return nil
+}
