@@ -143,7 +143,7 @@ func (p Policy) Validate() []error {
 		{"min_domains", p.MinDomains, 1, maxMinCount},
 		{"min_statements", p.MinStatements, 1, maxMinCount},
 		{"max_age_ms", p.MaxAgeMS, 1, maxAgeMS},
-		{"v_max_mm_per_s", p.VMaxMMPS, 0, maxVMaxMMPS},
+		{"v_max_mm_per_s", p.VMaxMMPS, 1, maxVMaxMMPS},
 		{"max_units", p.MaxUnits, 1, 1<<63 - 1},
 		{"t_off_ms", p.TOffMS, 1, maxTOffMS},
 		{"lease_ttl_ms", p.LeaseTTLMS, 1, maxLeaseMS},
@@ -155,8 +155,8 @@ func (p Policy) Validate() []error {
 			bad("%s is %d: set it to %d..%d", c.name, *c.v, c.min, c.max)
 		}
 	}
-	if p.F != nil && p.MinDomains != nil && *p.MinDomains <= *p.F {
-		bad("min_domains is %d with f %d: more domains must answer than may be faulty", *p.MinDomains, *p.F)
+	if p.F != nil && p.MinDomains != nil && *p.F <= maxF && *p.MinDomains < 2**p.F+1 {
+		bad("min_domains is %d with f %d: at least 2f+1 domains must answer, which is %d", *p.MinDomains, *p.F, 2**p.F+1)
 	}
 	if p.PerMille != nil && (*p.PerMille == 0 || *p.PerMille > fullPerMille) {
 		bad("per_mille is %d: set it to 1..%d", *p.PerMille, fullPerMille)
