@@ -1,0 +1,301 @@
+package workload
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Process is a command under a hold. Its methods may be called at once.
+type Process struct {
+	hold holder
+	kind Hold
+	proc *os.Process
+	fate *keeper
+
+	mu   sync.Mutex // guards what follows
+	cpu  time.Duration
+	exit Exit
+	gone bool
+	done chan struct{}
+}
+
+// holder is one way to hold the processes of a command.
+type holder interface {
+	adopt(pid int) error         // take in the stopped leader
+	freeze() error               // ask all to stop
+	frozen() (bool, error)       // have all stopped?
+	thaw() error                 // let all go on
+	cpu() (time.Duration, error) // used by all, dead ones included
+	kill() error                 // end all
+	lastWords() string           // a shell line that ends all, for when this process is gone
+	release()                    // give back what adopt took
+}
+
+// Start starts a command, frozen.
+func Start(c Config) (*Process, error) {
+	if len(c.Command) == 0 || c.Command[0] == "" {
+		return nil, ErrNoCommand
+	}
+	path, err := exec.LookPath(c.Command[0])
+	if err != nil {
+		return nil, fmt.Errorf("workload: cannot run %q: %w", c.Command[0], err)
+	}
+	var last error
+	for _, kind := range []Hold{HoldCgroup2, HoldCgroup1, HoldGroup} {
+		if c.Hold != HoldAuto && c.Hold != kind {
+			continue
+		}
+		p, err := start(c, path, kind)
+		if err == nil {
+			return p, nil
+		}
+		last = err
+	}
+	if last == nil {
+		last = fmt.Errorf("%w: %q; use cgroup2, cgroup1 or group", ErrUnsupported, c.Hold)
+	}
+	return nil, last
+}
+
+func start(c Config, path string, kind Hold) (*Process, error) {
+	h, err := newHolder(kind)
+	if err != nil {
+		return nil, err
+	}
+	p := &Process{hold: h, kind: kind, done: make(chan struct{})}
+	started := make(chan error, 1)
+	go p.father(c, path, started)
+	if err := <-started; err != nil {
+		h.release()
+		return nil, err
+	}
+	return p, nil
+}
+
+// father starts the command and waits for it, all on one thread of its own: the
+// kernel kills the command when the *thread* that started it dies
+// (PR_SET_PDEATHSIG), and only that thread may let go of it after its first
+// stop (ptrace). The thread is given back when the command has ended.
+func (p *Process) father(c Config, path string, started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := p.birth(c, path); err != nil {
+		started <- err
+		return
+	}
+	started <- nil
+	state, err := p.proc.Wait()
+	p.bury(state, err)
+}
+
+// birth makes the command stop before its first instruction (the kernel stops a
+// traced process at the end of exec), puts it under the hold, freezes it, and
+// only then lets the trace go.
+func (p *Process) birth(c Config, path string) error {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("workload: %w", err)
+	}
+	defer func() { _ = null.Close() }()
+	files := []*os.File{null, c.Stdout, c.Stderr}
+	for i, f := range files {
+		if f == nil {
+			files[i] = null
+		}
+	}
+	p.proc, err = os.StartProcess(path, c.Command, &os.ProcAttr{Dir: c.Dir, Env: c.Env, Files: files,
+		Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, Ptrace: true}})
+	if err != nil {
+		return fmt.Errorf("workload: cannot run %q: %w", c.Command[0], err)
+	}
+	if err := p.adopt(); err != nil {
+		_ = p.proc.Kill()
+		_, _ = p.proc.Wait()
+		return err
+	}
+	return nil
+}
+
+func (p *Process) adopt() error {
+	pid := p.proc.Pid
+	var ws syscall.WaitStatus
+	if _, err := syscall.Wait4(pid, &ws, syscall.WALL, nil); err != nil || !ws.Stopped() {
+		return fmt.Errorf("workload: the command did not stop at its start (%v)", err)
+	}
+	if err := p.hold.adopt(pid); err != nil {
+		return err
+	}
+	if err := p.hold.freeze(); err != nil {
+		return err
+	}
+	// Detaching with SIGSTOP leaves it stopped whatever the hold does; Thaw
+	// sends SIGCONT to the leader besides lifting the hold.
+	if _, _, errno := syscall.RawSyscall6(syscall.SYS_PTRACE, syscall.PTRACE_DETACH, uintptr(pid), 0, uintptr(syscall.SIGSTOP), 0, 0); errno != 0 {
+		return fmt.Errorf("workload: cannot let go of the command: %w", errno)
+	}
+	p.fate = newKeeper(p.hold.lastWords())
+	return nil
+}
+
+// bury keeps what is known of a command that ended, and ends what it left.
+func (p *Process) bury(state *os.ProcessState, err error) {
+	_ = p.hold.kill()
+	_, _ = p.Used()
+	p.mu.Lock()
+	p.gone = true
+	p.exit = Exit{Code: -1, CPU: p.cpu}
+	if err == nil {
+		p.exit.Code = state.ExitCode()
+		if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+			p.exit.Signal = ws.Signal().String()
+		}
+	}
+	p.mu.Unlock()
+	p.fate.dismiss()
+	p.hold.release()
+	close(p.done)
+}
+
+// Hold says which hold was taken.
+func (p *Process) Hold() Hold { return p.kind }
+
+// PID is the process id of the command's leader.
+func (p *Process) PID() int { return p.proc.Pid }
+
+// Done is closed when the command has ended and nothing of it is left.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Exit is how the command ended; false while it has not.
+func (p *Process) Exit() (Exit, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.exit, p.gone
+}
+
+func (p *Process) ended() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.gone
+}
+
+// freezeWait bounds how long Freeze waits for the kernel to stop everything.
+const freezeWait = 2 * time.Second
+
+// Freeze stops every process of the command and returns when they have stopped.
+func (p *Process) Freeze() error {
+	end := time.Now().Add(freezeWait)
+	for pause := 50 * time.Microsecond; ; pause = min(2*pause, 5*time.Millisecond) {
+		if p.ended() {
+			return nil // what has ended does not run
+		}
+		err := p.hold.freeze()
+		if err == nil {
+			var still bool
+			if still, err = p.hold.frozen(); still {
+				return nil
+			}
+		}
+		if time.Now().After(end) {
+			if p.ended() {
+				return nil
+			}
+			return fmt.Errorf("%w (%v)", ErrNotFrozen, err)
+		}
+		time.Sleep(pause)
+	}
+}
+
+// Thaw lets the command run on.
+func (p *Process) Thaw() error {
+	if p.ended() {
+		return ErrGone
+	}
+	if err := p.hold.thaw(); err != nil {
+		return err
+	}
+	// SIGCONT lifts the stop that it was born with. That it has run to its end
+	// between the two is no failure.
+	if err := p.proc.Signal(syscall.SIGCONT); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("workload: %w", err)
+	}
+	return nil
+}
+
+// Used is the CPU time of all processes of the command so far. It never goes
+// back; after the end it is the total.
+func (p *Process) Used() (time.Duration, error) {
+	if p.ended() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.cpu, nil
+	}
+	d, err := p.hold.cpu()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil {
+		if p.gone {
+			return p.cpu, nil
+		}
+		return 0, err
+	}
+	p.cpu = max(p.cpu, d)
+	return p.cpu, nil
+}
+
+// Stop ends the command for good and waits for its end.
+func (p *Process) Stop() error {
+	if p.ended() {
+		return nil
+	}
+	_ = p.hold.kill()
+	_ = p.proc.Kill()
+	<-p.done
+	return nil
+}
+
+// keeper is a shell that waits for this process to end, however it ends, and
+// then ends what is left of the command: PDEATHSIG reaches the leader only.
+// Where there is no shell there is no keeper, and the leader's end is all that
+// the kernel promises.
+type keeper struct {
+	cmd *exec.Cmd
+	end *os.File
+}
+
+func newKeeper(lastWords string) *keeper {
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		return nil
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil
+	}
+	// read returns when the last holder of the pipe's other end is gone, or
+	// when it is told that all went well.
+	cmd := exec.Command(sh, "-c", "read ok; [ \"$ok\" = ok ] || { "+lastWords+"; }")
+	cmd.Stdin = r
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // not in reach of signals to the terminal's group
+	err = cmd.Start()
+	_ = r.Close()
+	if err != nil {
+		_ = w.Close()
+		return nil
+	}
+	return &keeper{cmd: cmd, end: w}
+}
+
+func (k *keeper) dismiss() {
+	if k == nil {
+		return
+	}
+	_, _ = k.end.WriteString("ok\n")
+	_ = k.end.Close()
+	_ = k.cmd.Wait()
+}
