@@ -144,7 +144,7 @@ func (v Verdict) forbidden() *Forbidden {
 	}
 	f := &Forbidden{At: place.At, Beacon: o.Beacon, Place: o.Place, Distance: place.Distance, InRegion: v.kind != Inside}
 	if p.touching != nil {
-		f.Touches = p.touching([]s2.CellID{s2.CellFromPoint(place.At.Point()).ID().Parent(region.MaxLevel)})
+		f.Touches = p.touching(s2.CellFromPoint(place.At.Point()).ID().Parent(region.MaxLevel))
 	}
 	return f
 }

@@ -16,8 +16,8 @@ import (
 // Permit is the permitted region. If it also has a String method, the reasons name it.
 type Permit = region.Area
 
-// Touching names the jurisdictions that cells may touch, sorted; atlas.CountriesTouching fits.
-type Touching func(cells []s2.CellID) []string
+// Touching names the jurisdictions that cells may touch, sorted: atlas.CountriesTouching.
+type Touching func(cells ...s2.CellID) []string
 
 // Judge compares the places that the observations allow with the permit.
 //
@@ -35,7 +35,7 @@ func Judge(observations []Observation, params Params, permit Permit, touching To
 		return Verdict{reason: "unusable: " + err.Error()}, err
 	}
 	if touching != nil {
-		v.touches = touching(v.region.Cells())
+		v.touches = touching(v.region.Cells()...)
 		v.touched = true
 	}
 	return v, nil
