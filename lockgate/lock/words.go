@@ -96,7 +96,7 @@ func Boot(cfg Config, slots ...[]byte) (State, error) {
 			bad = true
 			continue
 		}
-		if !found || newer(w, s.words) {
+		if !found || w.Newer(s.words) {
 			s.words, found = w, true
 		}
 	}
@@ -109,10 +109,10 @@ func Boot(cfg Config, slots ...[]byte) (State, error) {
 	return s, nil
 }
 
-// newer orders two versions of the same lock's words; every field only grows.
-func newer(a, b Words) bool {
-	if a.Seq != b.Seq {
-		return a.Seq > b.Seq
+// Newer orders two versions of the same lock's words; every field only grows.
+func (w Words) Newer(than Words) bool {
+	if w.Seq != than.Seq {
+		return w.Seq > than.Seq
 	}
-	return a.Accepted > b.Accepted
+	return w.Accepted > than.Accepted
 }

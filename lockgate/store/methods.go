@@ -29,6 +29,11 @@ func (s *SQLite) Lookup(ctx context.Context, core [32]byte, id [16]byte, hash [3
 	return lookup(ctx, s.read, core, id, hash)
 }
 
+// Consumed says whether a challenge nonce was used for a grant; see Store.
+func (s *SQLite) Consumed(ctx context.Context, nonce [32]byte) (bool, error) {
+	return has(ctx, s.read, "nonce", nonce)
+}
+
 // Account reads a core; see Store.
 func (s *SQLite) Account(ctx context.Context, core [32]byte) (Account, error) {
 	return account(ctx, s.read, core)
@@ -52,7 +57,7 @@ func (s *SQLite) Enrol(ctx context.Context, a Account) error {
 			a.Chip[:], int64(a.Budget)); err != nil {
 			return err
 		}
-		return t.exec(StepRequest, `INSERT INTO core VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0)
+		return t.exec(StepRequest, `INSERT INTO core VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, x'', x'')
 			ON CONFLICT(id) DO UPDATE SET tenant = excluded.tenant, platform = excluded.platform, enabled = excluded.enabled`,
 			a.Core[:], a.Chip[:], a.Tenant, a.Platform, a.Public, a.Enabled)
 	})

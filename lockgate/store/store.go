@@ -67,6 +67,10 @@ type Account struct {
 	Granted   lock.Units // units granted to this core ever
 	Accepted  lock.Units // by the lock's newest report
 	Used      lock.Units // by the lock's newest report
+	Redeemed  uint64     // sequence of the newest lease redeemed, by that report
+	LastAtNS  int64      // the gate's clock at the newest grant, Unix ns; 0: none yet
+	LastProof [32]byte   // hash of the proof of the newest grant; zero: none yet
+	PrevProof [32]byte   // of the one before; zero: there was none
 }
 
 // Grant is everything one grant writes.
@@ -82,6 +86,9 @@ type Grant struct {
 	Units       lock.Units
 	Accepted    lock.Units // from the lock's usage report
 	Used        lock.Units // from the lock's usage report
+	Redeemed    uint64     // from the lock's usage report
+	ProofHash   [32]byte   // the core's next proof has to name it
+	PrevProof   [32]byte   // what this proof named
 	Response    []byte     // the already wrapped and signed answer
 	Leaf        []byte     // what the ledger says of it
 	AtUnixNS    int64
@@ -122,6 +129,8 @@ type Store interface {
 	Lookup(ctx context.Context, core [32]byte, id [16]byte, hash [32]byte) (Result, bool, error)
 	// Grant is the one transaction.
 	Grant(ctx context.Context, g Grant) (Result, error)
+	// Consumed says whether a challenge nonce was used for a grant.
+	Consumed(ctx context.Context, nonce [32]byte) (bool, error)
 	// Append adds a leaf that is no grant: a policy, a deposit, a revocation.
 	Append(ctx context.Context, leaf []byte) (uint64, error)
 	// Deny counts a denial by the check that refused.
@@ -159,11 +168,12 @@ func (g Grant) validate() error {
 	var zero [32]byte
 	switch {
 	case g.Core == zero, g.Chip == zero, g.Nonce == zero, g.LockNonce == zero, g.RequestHash == zero,
+		g.ProofHash == zero, g.PrevProof == zero,
 		g.RequestID == [16]byte{}, len(g.Response) == 0, len(g.Leaf) == 0, g.AtUnixNS <= 0:
 		return ErrMalformed
 	case g.Units == 0 || g.Units > maxCount || g.Accepted > maxCount || g.Used > g.Accepted:
 		return ErrUnits
-	case g.LockSeq <= g.PrevSeq || g.LockSeq > uint64(maxCount):
+	case g.Redeemed > g.PrevSeq || g.LockSeq <= g.PrevSeq || g.LockSeq > uint64(maxCount):
 		return ErrSequence
 	}
 	return nil

@@ -74,18 +74,13 @@ func (t *txn) allowed(g Grant, a Account) error {
 		return ErrChipMismatch
 	}
 	for _, c := range []struct {
-		query string
+		table string
 		n     [32]byte
 		err   error
-	}{
-		{`SELECT count(*) FROM nonce WHERE n = ?`, g.Nonce, ErrNonceUsed},
-		{`SELECT count(*) FROM lock_nonce WHERE n = ?`, g.LockNonce, ErrLockNonceUsed},
-	} {
-		var n int
-		if err := t.tx.QueryRow(c.query, c.n[:]).Scan(&n); err != nil {
-			return fmt.Errorf("store: cannot read nonces: %w", err)
-		}
-		if n != 0 {
+	}{{"nonce", g.Nonce, ErrNonceUsed}, {"lock_nonce", g.LockNonce, ErrLockNonceUsed}} {
+		if used, err := has(context.Background(), t.tx, c.table, c.n); err != nil {
+			return err
+		} else if used {
 			return c.err
 		}
 	}
@@ -106,8 +101,10 @@ func (t *txn) write(g Grant) (Result, error) {
 	if err := t.exec(StepDebit, `UPDATE chip SET spent = spent + ? WHERE id = ?`, int64(g.Units), g.Chip[:]); err != nil {
 		return Result{}, err
 	}
-	err := t.exec(StepDebit, `UPDATE core SET last_seq = ?, last_units = ?, granted = granted + ?, accepted = ?, used = ? WHERE id = ?`,
-		int64(g.LockSeq), int64(g.Units), int64(g.Units), int64(g.Accepted), int64(g.Used), g.Core[:])
+	err := t.exec(StepDebit, `UPDATE core SET last_seq = ?, last_units = ?, granted = granted + ?, accepted = ?, used = ?,
+		redeemed = ?, last_at = ?, last_proof = ?, prev_proof = ? WHERE id = ?`,
+		int64(g.LockSeq), int64(g.Units), int64(g.Units), int64(g.Accepted), int64(g.Used),
+		int64(g.Redeemed), g.AtUnixNS, g.ProofHash[:], g.PrevProof[:], g.Core[:])
 	if err != nil {
 		return Result{}, err
 	}
@@ -160,6 +157,15 @@ func head(ctx context.Context, q querier) (Head, error) {
 	return h, nil
 }
 
+// has says whether a nonce is in a table of consumed ones.
+func has(ctx context.Context, q querier, table string, n [32]byte) (bool, error) {
+	var count int
+	if err := q.QueryRowContext(ctx, `SELECT count(*) FROM `+table+` WHERE n = ?`, n[:]).Scan(&count); err != nil {
+		return false, fmt.Errorf("store: cannot read nonces: %w", err)
+	}
+	return count != 0, nil
+}
+
 func lookup(ctx context.Context, q querier, core [32]byte, id [16]byte, hash [32]byte) (Result, bool, error) {
 	var was, response, sum []byte
 	var leaf int64
@@ -181,12 +187,13 @@ func lookup(ctx context.Context, q querier, core [32]byte, id [16]byte, hash [32
 
 func account(ctx context.Context, q querier, core [32]byte) (Account, error) {
 	a := Account{Core: core}
-	var chip []byte
-	var n [7]int64
+	var chip, last, prev []byte
+	var n [9]int64
 	err := q.QueryRowContext(ctx, `SELECT c.chip, c.tenant, c.platform, c.public, c.enabled,
-		h.budget, h.spent, c.last_seq, c.last_units, c.granted, c.accepted, c.used
+		h.budget, h.spent, c.last_seq, c.last_units, c.granted, c.accepted, c.used,
+		c.redeemed, c.last_at, c.last_proof, c.prev_proof
 		FROM core c JOIN chip h ON h.id = c.chip WHERE c.id = ?`, core[:]).
-		Scan(&chip, &a.Tenant, &a.Platform, &a.Public, &a.Enabled, &n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6])
+		Scan(&chip, &a.Tenant, &a.Platform, &a.Public, &a.Enabled, &n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7], &n[8], &last, &prev)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Account{}, ErrUnknownCore
 	}
@@ -199,6 +206,9 @@ func account(ctx context.Context, q querier, core [32]byte) (Account, error) {
 		}
 	}
 	copy(a.Chip[:], chip)
+	copy(a.LastProof[:], last)
+	copy(a.PrevProof[:], prev)
+	a.Redeemed, a.LastAtNS = uint64(n[7]), n[8]
 	a.Budget, a.Spent, a.LastSeq, a.LastUnits = lock.Units(n[0]), lock.Units(n[1]), uint64(n[2]), lock.Units(n[3])
 	a.Granted, a.Accepted, a.Used = lock.Units(n[4]), lock.Units(n[5]), lock.Units(n[6])
 	return a, nil

@@ -38,6 +38,8 @@ func Nth(n uint64, units lock.Units) store.Grant {
 	binary.BigEndian.PutUint64(g.RequestHash[:], n)
 	binary.BigEndian.PutUint64(g.Nonce[:], n)
 	binary.BigEndian.PutUint64(g.LockNonce[:], n)
+	binary.BigEndian.PutUint64(g.ProofHash[:], n+1)
+	binary.BigEndian.PutUint64(g.PrevProof[:], n)
 	return g
 }
 
@@ -93,6 +95,15 @@ func retry(t *testing.T, s store.Store) {
 	if err != nil || !ok || !bytes.Equal(found.Response, first.Response) {
 		t.Fatalf("lookup: %v %v %+v", err, ok, found)
 	}
+	for nonce, want := range map[[32]byte]bool{g.Nonce: true, {9, 9}: false} {
+		if used, err := s.Consumed(ctx, nonce); err != nil || used != want {
+			t.Fatalf("consumed: %v, want %v (%v)", used, want, err)
+		}
+	}
+	a, err := s.Account(ctx, Core)
+	if err != nil || a.LastProof != g.ProofHash || a.PrevProof != g.PrevProof || a.LastAtNS != g.AtUnixNS || a.LastUnits != 10 {
+		t.Fatalf("%+v %v", a, err)
+	}
 	if _, ok, err := s.Lookup(ctx, g.Core, [16]byte{99}, g.RequestHash); ok || err != nil {
 		t.Fatalf("found what never was: %v %v", ok, err)
 	}
@@ -129,6 +140,8 @@ func refusals(t *testing.T, s store.Store) {
 		{"no leaf", change(func(g *store.Grant) { g.Leaf = nil }), store.ErrMalformed},
 		{"no bytes", change(func(g *store.Grant) { g.Response = nil }), store.ErrMalformed},
 		{"no nonce", change(func(g *store.Grant) { g.Nonce = [32]byte{} }), store.ErrMalformed},
+		{"no proof", change(func(g *store.Grant) { g.ProofHash = [32]byte{} }), store.ErrMalformed},
+		{"redeemed what never was granted", change(func(g *store.Grant) { g.Redeemed = 2 }), store.ErrSequence},
 		{"used above accepted", change(func(g *store.Grant) { g.Used = 1 }), store.ErrUnits},
 	}
 	for _, tt := range tests {

@@ -1,0 +1,234 @@
+package core
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/ursa-virtual/ursa/beacon/statement"
+	"github.com/ursa-virtual/ursa/lockgate/keys"
+	"github.com/ursa-virtual/ursa/lockgate/lock"
+)
+
+// Agent is the holder of a lock. Obtain and Run may be called once at a time.
+type Agent struct {
+	cfg Config
+
+	mu       sync.Mutex    // guards the lock and its accounts
+	state    lock.State    // the only place that the lock lives in
+	deadline time.Time     // allowance is forfeited then; zero: there is none
+	debt     lock.Units    // worked beyond the allowance, to be paid from the next lease
+	counted  lock.Units    // units of the meter's reading that are accounted for
+	cpu      time.Duration // the meter's newest reading
+	took     time.Duration // from question to lease, the last time
+	chain    [32]byte      // hash of the last proof that was granted
+
+	wake chan struct{} // a lease came in
+	tell sync.Mutex    // keeps events in order
+}
+
+// New boots the lock from its persistent words.
+func New(cfg Config) (*Agent, error) {
+	cfg, err := cfg.fill()
+	if err != nil {
+		return nil, err
+	}
+	slots, err := cfg.Memory.LoadWords()
+	if err != nil {
+		return nil, fmt.Errorf("core: cannot read the lock's words: %w", err)
+	}
+	state, err := lock.Boot(lock.Config{ID: cfg.Key.ID(), Cap: cfg.Cap}, slots...)
+	if err != nil {
+		return nil, err
+	}
+	chain, ok, err := cfg.Memory.LoadChain()
+	if err != nil {
+		return nil, fmt.Errorf("core: cannot read the chain of proofs: %w", err)
+	}
+	if !ok {
+		chain = statement.FirstProof(cfg.Key.ID())
+	}
+	return &Agent{cfg: cfg, state: state, chain: chain, wake: make(chan struct{}, 1)}, nil
+}
+
+// Allowance is what the lock holds now.
+func (a *Agent) Allowance() lock.Units {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.state.Allowance()
+}
+
+func (a *Agent) event(e Event) {
+	e.At = time.Now()
+	a.mu.Lock()
+	e.Allowance, e.CPU = a.state.Allowance(), a.cpu
+	a.mu.Unlock()
+	a.tell.Lock()
+	defer a.tell.Unlock()
+	a.cfg.Events(e)
+}
+
+// step moves the lock and makes durable what has to be, before anyone may use
+// what came of it. A lock whose words cannot be kept is halted.
+func (a *Agent) step(ev lock.Event) error {
+	next, out, err := a.state.Step(ev)
+	a.state = next
+	if len(out.Persist) == 0 {
+		return err
+	}
+	if werr := a.cfg.Memory.SaveWords(out.Persist); werr != nil {
+		a.state, _, _ = a.state.Step(lock.Halt{})
+		return fmt.Errorf("core: cannot keep the lock's words: %w", werr)
+	}
+	return err
+}
+
+// question makes the lock issue a nonce.
+func (a *Agent) question() (Question, lock.Usage, error) {
+	var ask lock.Ask
+	if _, err := io.ReadFull(a.cfg.Random, ask.Entropy[:]); err != nil {
+		return Question{}, lock.Usage{}, fmt.Errorf("core: no entropy: %w", err)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.step(ask); err != nil {
+		return Question{}, lock.Usage{}, err
+	}
+	n, _ := a.state.Outstanding()
+	u := a.state.Usage()
+	// What would not fit under the cap would be forfeited.
+	want := max(min(a.cfg.Want, a.cfg.Cap-u.Allowance), 1)
+	return Question{LockNonce: n, LockSeq: u.Seq, Want: want}, u, nil
+}
+
+// Obtain goes the whole way once: ask, prove, request, feed the lock. A
+// definite no is a *Denied.
+func (a *Agent) Obtain(ctx context.Context) error {
+	asked := time.Now() // before the nonce: a lease can only be younger
+	q, usage, err := a.question()
+	if err != nil {
+		return err
+	}
+	a.event(Event{Kind: Asking, Units: q.Want})
+	challenge, err := a.cfg.Gate.Challenge(ctx, q)
+	if err != nil {
+		return fmt.Errorf("core: asking for a challenge: %w", err)
+	}
+	a.event(Event{Kind: Challenged, Challenge: challenge, Took: time.Since(asked)})
+	begun := time.Now()
+	proof, hash, err := a.cfg.Prover.Prove(ctx, challenge, a.previous())
+	if err != nil {
+		return fmt.Errorf("core: proving the place: %w", err)
+	}
+	a.event(Event{Kind: Proved, Proof: proof, Took: time.Since(begun)})
+	begun = time.Now()
+	envelope, err := a.request(ctx, Request{LockNonce: q.LockNonce, LockSeq: q.LockSeq, Want: q.Want, Usage: usage, Proof: proof})
+	if err != nil {
+		return fmt.Errorf("core: asking for a lease: %w", err)
+	}
+	units, err := a.feed(envelope, hash, asked)
+	if err != nil {
+		return err
+	}
+	a.event(Event{Kind: Granted, Units: units, Lease: envelope, Took: time.Since(begun)})
+	select {
+	case a.wake <- struct{}{}:
+	default: // one reminder is enough
+	}
+	return nil
+}
+
+// request sends one lease request until the answer is known: the gate answers
+// every retry of it with the same bytes.
+func (a *Agent) request(ctx context.Context, r Request) ([]byte, error) {
+	if _, err := io.ReadFull(a.cfg.Random, r.RequestID[:]); err != nil {
+		return nil, fmt.Errorf("core: no entropy: %w", err)
+	}
+	pause := a.cfg.Retry / 4
+	for try := 1; ; try++ {
+		lease, err := a.cfg.Gate.Lease(ctx, r)
+		var no *Denied
+		if err == nil || errors.As(err, &no) || try >= a.cfg.Attempts || ctx.Err() != nil {
+			return lease, err
+		}
+		if !sleep(ctx, a.jitter(pause)) {
+			return nil, err
+		}
+		pause *= 2
+	}
+}
+
+func (a *Agent) previous() [32]byte {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.chain
+}
+
+// feed opens a lease, remembers the proof that it rests on, gives it to the
+// lock, pays the debt, and sets the instant at which the rest is forfeited. The
+// gate knows the proof as the last one by now; it forgives a core that does not
+// only as long as the lease was not redeemed, so the chain goes first.
+func (a *Agent) feed(envelope []byte, proof [32]byte, asked time.Time) (lock.Units, error) {
+	l, feed, err := keys.Open(envelope, a.cfg.GateKey, a.cfg.Key)
+	if err != nil {
+		return 0, err
+	}
+	life := time.Duration(min(l.Terms.TOffMS, uint64(maxLife/time.Millisecond))) * time.Millisecond
+	// The end of the lease as the gate put it, as a length of time: the wall
+	// clock here may be anything.
+	if d := time.Duration(l.Terms.NotAfterUnixNS - l.Terms.IssuedUnixNS); d < life {
+		life = d
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.cfg.Memory.SaveChain(proof); err != nil {
+		return 0, fmt.Errorf("core: cannot keep the chain of proofs: %w", err)
+	}
+	a.chain = proof
+	if err := a.step(feed); err != nil {
+		return 0, err
+	}
+	a.deadline, a.took = asked.Add(life), time.Since(asked)
+	if a.debt > 0 {
+		a.draw(a.debt)
+	}
+	return feed.Grant.Units, nil
+}
+
+const maxLife = 24 * time.Hour
+
+// draw takes work from the lock; what it cannot pay stays as debt. The caller
+// holds mu.
+func (a *Agent) draw(u lock.Units) {
+	pay := min(u, a.state.Allowance())
+	a.debt = u - pay
+	if pay > 0 {
+		_ = a.step(lock.Work{Units: pay}) // cannot be refused: it is active and pays no more than it has
+	}
+}
+
+// jitter spreads a pause over 75 to 125 % of itself, so that a fleet that was
+// cut off together does not come back together.
+func (a *Agent) jitter(d time.Duration) time.Duration {
+	var b [2]byte
+	if _, err := io.ReadFull(a.cfg.Random, b[:]); err != nil {
+		return d
+	}
+	return d*3/4 + d/2*time.Duration(binary.BigEndian.Uint16(b[:]))/(1<<16)
+}
+
+// sleep pauses, and says whether the context still stands afterwards.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

@@ -1,0 +1,272 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/ursa-virtual/ursa/lockgate/lock"
+)
+
+// Run gates a workload until the context ends or the workload ends by itself
+// (ErrExited). It proves and asks whenever the allowance runs low, freezes the
+// workload whenever there is none, and leaves it ended.
+//
+// Run may follow an Obtain that was called before: what the lock holds is used.
+func (a *Agent) Run(ctx context.Context, w Workload) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	a.mu.Lock()
+	a.counted, a.cpu = 0, 0
+	a.mu.Unlock()
+	renewing := make(chan struct{})
+	low := make(chan struct{}, 1)
+	go func() {
+		defer close(renewing)
+		a.renew(ctx, low)
+	}()
+	err := a.gate(ctx, w, low)
+	cancel()
+	<-renewing
+	a.mu.Lock()
+	_ = a.step(lock.Halt{})
+	a.mu.Unlock()
+	if stop := w.Stop(); stop != nil {
+		err = errors.Join(err, fmt.Errorf("core: the workload did not end: %w", stop))
+	}
+	kind := Stopped
+	if errors.Is(err, ErrExited) {
+		kind = Exited
+	}
+	a.event(Event{Kind: kind})
+	return err
+}
+
+// renew keeps the lock fed: it obtains a lease whenever the meter says that the
+// allowance is low, and after a failure tries again later and later.
+func (a *Agent) renew(ctx context.Context, low <-chan struct{}) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-low:
+		}
+		for pause := a.cfg.Retry; ; pause = min(2*pause, 30*a.cfg.Retry) {
+			err := a.Obtain(ctx)
+			if err == nil {
+				break
+			}
+			if ctx.Err() != nil {
+				return
+			}
+			e := Event{Kind: Failed, Err: err, Reason: err.Error()}
+			var no *Denied
+			if errors.As(err, &no) {
+				e = Event{Kind: DeniedKind, Denied: no, Reason: no.Error()}
+			}
+			a.event(e)
+			if !sleep(ctx, a.jitter(pause)) {
+				return
+			}
+		}
+	}
+}
+
+// gate is the meter: it reads, draws, and freezes or thaws. The workload is
+// frozen on every way out.
+func (a *Agent) gate(ctx context.Context, w Workload, low chan<- struct{}) error {
+	m := meter{agent: a, w: w, low: low, cores: runtime.NumCPU(), begun: time.Now()}
+	if err := w.Freeze(); err != nil {
+		return err
+	}
+	t := time.NewTimer(0)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return m.freeze("the agent ends")
+		case <-w.Done():
+			return ErrExited
+		case <-a.wake:
+		case <-t.C:
+		}
+		pause, err := m.look()
+		if err != nil {
+			// A workload that cannot be metered does not run.
+			return errors.Join(err, m.freeze("the meter fails"))
+		}
+		t.Reset(pause)
+	}
+}
+
+// meter holds what gate remembers between two readings.
+type meter struct {
+	agent   *Agent
+	w       Workload
+	low     chan<- struct{}
+	cores   int
+	running bool
+	begun   time.Time     // when the run began, for the rate
+	told    lock.Units    // allowance when it was last told
+	mark    lock.Units    // a renewal is asked for when the allowance is down to it; 0: to be drawn
+	slice   time.Time     // start of the present slice of a degraded run
+	sliced  time.Duration // CPU time at that start
+}
+
+// look reads the meter once, draws, decides whether the workload may run, and
+// says when to look again.
+func (m *meter) look() (time.Duration, error) {
+	used, err := m.w.Used()
+	if err != nil {
+		return 0, err
+	}
+	left, fraction, forfeited := m.agent.account(used)
+	m.askAhead(left, used)
+	if left == 0 {
+		why := "the allowance is used up"
+		if forfeited {
+			why = "the lease has run out"
+		}
+		if err := m.freeze(why); err != nil {
+			return 0, err
+		}
+		return m.agent.cfg.Tick, nil
+	}
+	if rest, hold := m.throttle(used, fraction); hold {
+		if m.running {
+			m.running = false
+			if err := m.w.Freeze(); err != nil {
+				return 0, err
+			}
+		}
+		return rest, nil
+	}
+	if !m.running {
+		if err := m.w.Thaw(); err != nil {
+			return m.agent.cfg.Tick, ignoreEnd(m.w, err)
+		}
+		m.running = true
+		m.agent.event(Event{Kind: Running})
+	}
+	m.report(left)
+	// With every CPU busy the allowance lasts at least so long.
+	return min(m.agent.cfg.Tick, max(time.Duration(left)*Unit/time.Duration(m.cores), Unit)), nil
+}
+
+// ignoreEnd: a workload that ended in this moment is told by Done.
+func ignoreEnd(w Workload, err error) error {
+	select {
+	case <-w.Done():
+		return nil
+	default:
+		return err
+	}
+}
+
+func (m *meter) freeze(why string) error {
+	was := m.running
+	m.running = false
+	if err := m.w.Freeze(); err != nil {
+		return err
+	}
+	if !was {
+		return nil
+	}
+	// What ran on until everything stood still is accounted for, too.
+	if used, err := m.w.Used(); err == nil {
+		m.agent.account(used)
+	}
+	m.agent.event(Event{Kind: Frozen, Reason: why})
+	m.told = 0
+	return nil
+}
+
+// report tells of the allowance about ten times in a lease.
+func (m *meter) report(left lock.Units) {
+	step := max(m.agent.cfg.Want/10, 1)
+	if m.told >= left && m.told-left < step {
+		return
+	}
+	m.told = left
+	m.agent.event(Event{Kind: Allowance})
+}
+
+// askAhead asks for a renewal when about half of a lease is left, or when units
+// or time would run out before a renewal can be here: one takes as long as the
+// last one did, and twice that is waited for at the speed the workload showed.
+func (m *meter) askAhead(left lock.Units, used time.Duration) {
+	if m.mark == 0 {
+		m.mark = max(lock.Units(m.agent.jitter(time.Duration(min(m.agent.cfg.Want, 1<<60))))/2, 1)
+	}
+	took, deadline := m.agent.outlook()
+	ahead := 2*took + m.agent.cfg.Tick
+	elapsed := max(time.Since(m.begun), time.Millisecond)
+	burn := lock.Units(min(float64(used)/float64(elapsed), float64(m.cores)) * float64(ahead/Unit))
+	inTime := left == 0 || time.Until(deadline) > ahead
+	if left > m.mark && left > burn && inTime {
+		return
+	}
+	m.mark = 0 // drawn anew for the next time
+	select {
+	case m.low <- struct{}{}:
+	default: // it has been told
+	}
+}
+
+// period of a degraded run: it runs for its fraction of each.
+const period = 100 * time.Millisecond
+
+// throttle says whether a degraded lease has had its share of the present
+// period, and for how long to hold still.
+func (m *meter) throttle(used time.Duration, perMille uint16) (time.Duration, bool) {
+	if perMille >= 1000 {
+		return 0, false
+	}
+	now := time.Now()
+	if now.Sub(m.slice) >= period {
+		m.slice, m.sliced = now, used
+	}
+	share := period * time.Duration(perMille) / 1000
+	if used-m.sliced < share {
+		return 0, false
+	}
+	return period - now.Sub(m.slice), true
+}
+
+// account draws the workload's CPU time from the lock, forfeits what is left
+// after the deadline, and says what remains and at which fraction of its speed
+// the workload may run.
+func (a *Agent) account(used time.Duration) (left lock.Units, perMille uint16, forfeited bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cpu = max(a.cpu, used)
+	units := lock.Units((a.cpu + Unit - 1) / Unit) // rounded up
+	if units > a.counted {
+		a.draw(units - a.counted + a.debt)
+		a.counted = units
+	}
+	if !a.deadline.IsZero() && !time.Now().Before(a.deadline) {
+		forfeited = a.state.Phase() == lock.Active
+		if forfeited {
+			a.deadline = time.Time{}
+			a.forfeit()
+		}
+	}
+	_, perMille, _ = a.state.Speed()
+	return a.state.Allowance(), perMille, forfeited
+}
+
+// outlook is how long the last renewal took and when the lease runs out.
+func (a *Agent) outlook() (took time.Duration, deadline time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.took, a.deadline
+}
+
+// forfeit drops the allowance but not the nonce of a renewal under way. The
+// caller holds mu.
+func (a *Agent) forfeit() {
+	_ = a.step(lock.Work{Units: a.state.Allowance()})
+}
