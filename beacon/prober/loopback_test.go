@@ -1,0 +1,100 @@
+package prober_test
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/ursa-virtual/ursa/beacon/exchange"
+	"github.com/ursa-virtual/ursa/beacon/exchange/exchangetest"
+	"github.com/ursa-virtual/ursa/beacon/prober"
+	"github.com/ursa-virtual/ursa/beacon/server"
+	"github.com/ursa-virtual/ursa/beacon/statement"
+	"github.com/ursa-virtual/ursa/topology/earth"
+	"github.com/ursa-virtual/ursa/topology/identity"
+)
+
+func listen(t *testing.T) *net.UDPConn {
+	t.Helper()
+	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// serve starts a beacon and stops it with the test.
+func serve(t *testing.T, pc net.PacketConn, cfg server.Config) *server.Server {
+	t.Helper()
+	s, err := server.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, pc) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func TestLoopbackOnEveryPath(t *testing.T) {
+	for _, path := range []exchange.PathKind{exchange.PathWrapped, exchange.PathTransport, exchange.PathDatagram} {
+		t.Run(path.String(), func(t *testing.T) {
+			sockets := []*net.UDPConn{listen(t), listen(t)}
+			w := exchangetest.New(t, time.Now(),
+				exchangetest.Place{Name: "Frankfurt", At: earth.LatLon{Lat: 50.1, Lon: 8.7}, Address: sockets[0].LocalAddr().String()},
+				exchangetest.Place{Name: "Paris", At: earth.LatLon{Lat: 48.9, Lon: 2.4}, Address: sockets[1].LocalAddr().String()})
+			for i, c := range sockets {
+				serve(t, c, server.Config{Key: w.Beacons[i], Directory: w.Directory, Attestation: []byte("beacon result"), Path: path})
+			}
+			core := exchangetest.Key(t, identity.RoleCore, "core")
+			challenge := w.Challenge(t, core.ID(), nil)
+			out, err := prober.Run(t.Context(), prober.Config{
+				Key: core, Directory: w.Directory, Conn: listen(t), Attestation: []byte("core result"), Path: path,
+			}, challenge)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range out.Failures {
+				t.Errorf("%s: %v", f.Place, f.Err)
+			}
+			if len(out.Answers) != 2 {
+				t.Fatalf("%d answers", len(out.Answers))
+			}
+			for _, a := range out.Answers {
+				t.Logf("%s: beacon %d ns, core %d ns, %d/%d rounds, %v, flags %s", a.Beacon.Place, a.Statement.RTTBeaconMinNS, a.RTTCore,
+					a.Statement.RoundsOK, a.Statement.RoundsSent, a.Elapsed, a.Statement.Flags)
+			}
+			verifyProof(t, w, core, challenge, out)
+		})
+	}
+}
+
+// verifyProof seals a proof of the outcome and verifies it as a gate would.
+func verifyProof(t *testing.T, w *exchangetest.World, core *identity.Private, challenge []byte, out prober.Outcome) []statement.Fact {
+	t.Helper()
+	env, err := identity.DecodeEnvelope(challenge, statement.MaxChallengeSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, _, err := out.Proof(env, []byte("core result"), statement.FirstProof(core.ID()), w.Now.UnixNano()).Seal(core)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := out.Asked.Challenge()
+	v, err := statement.VerifyProof(encoded, statement.Expect{
+		Directory: w.Directory, Gate: w.Gate.ID(), Core: core.ID(), NonceG: c.NonceG, PolicyHash: c.PolicyHash,
+		PreviousProof: statement.FirstProof(core.ID()), NowUnixNS: w.Now.UnixNano(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v.Facts
+}

@@ -1,0 +1,330 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quic-go/quic-go"
+
+	"github.com/ursa-virtual/ursa/beacon/exchange"
+	"github.com/ursa-virtual/ursa/beacon/exchange/channel"
+	"github.com/ursa-virtual/ursa/beacon/statement"
+	"github.com/ursa-virtual/ursa/beacon/timing"
+	"github.com/ursa-virtual/ursa/beacon/timing/drive"
+	"github.com/ursa-virtual/ursa/beacon/timing/stamp"
+	"github.com/ursa-virtual/ursa/topology/directory"
+	"github.com/ursa-virtual/ursa/topology/identity"
+)
+
+// Config describes a beacon. Key and Directory must be given; everything else has a default.
+type Config struct {
+	// Key is the beacon's identity. The directory must list it.
+	Key *identity.Private
+	// Directory is the verified constellation at start; Reload replaces it.
+	Directory *directory.Directory
+	// Limits of one exchange; the zero value means exchange.DefaultLimits.
+	Limits exchange.Limits
+	// Clock stamps departures and arrivals; nil means timing.HostClock.
+	Clock stamp.Clock
+	// Path says how rounds travel: PathWrapped (0 means that), PathTransport or PathDatagram.
+	Path exchange.PathKind
+	// Attestation is this beacon's encoded attestation result, which cores take to the gate; it must be given.
+	Attestation []byte
+	// ClockAttested says that the attestation covers the source of time.
+	ClockAttested bool
+	// Validity is how long a statement is valid after its exchange; 0 means an hour.
+	Validity time.Duration
+
+	// MaxExchanges is how many exchanges may be in progress in all, 0 means 1,024; MaxPerPrefix from one IPv4 /24 or IPv6 /48, 0 means 64;
+	// MaxPerCore of one core, 0 means 4.
+	MaxExchanges, MaxPerPrefix, MaxPerCore int
+	// RetryAbove is the number of unfinished handshakes above which a client must prove its address first (QUIC Retry); 0 means 64,
+	// negative always.
+	RetryAbove int
+	// MaxHandshakes is the number of unfinished handshakes above which new ones are refused; 0 means 1,024.
+	MaxHandshakes int
+	// Drain is how long exchanges in progress may go on after Serve's context has ended; 0 means 5 s.
+	Drain time.Duration
+
+	// Now is the wall clock, for the validity of challenges; nil means time.Now.
+	Now func() time.Time
+	// Random is the source of session secrets; nil means crypto/rand.
+	Random io.Reader
+	// Log takes one record for each exchange, without secrets; nil discards.
+	Log *slog.Logger
+}
+
+// The refusals of a configuration.
+var (
+	ErrConfig   = errors.New("beacon configuration")
+	ErrUnlisted = errors.New("directory does not list this beacon, or lists it as out of service or expired")
+)
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Key == nil || c.Key.Public().Role() != identity.RoleBeacon {
+		return c, fmt.Errorf("%w: the key of a beacon is missing", ErrConfig)
+	}
+	if len(c.Attestation) == 0 || len(c.Attestation) > statement.MaxResultSize {
+		return c, fmt.Errorf("%w: the attestation result must have 1 to %d bytes", ErrConfig, statement.MaxResultSize)
+	}
+	if c.Limits == (exchange.Limits{}) {
+		c.Limits = exchange.DefaultLimits()
+	}
+	if err := c.Limits.Validate(); err != nil {
+		return c, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if c.Clock == nil {
+		clock, err := timing.HostClock()
+		if err != nil {
+			return c, fmt.Errorf("%w: %w", ErrConfig, err)
+		}
+		c.Clock = clock
+	}
+	if c.Path == 0 {
+		c.Path = exchange.PathWrapped
+	}
+	if c.Path != exchange.PathWrapped && c.Path != exchange.PathTransport && c.Path != exchange.PathDatagram {
+		return c, fmt.Errorf("%w: path %v is not one that a beacon opens; use wrapped, transport or datagram", ErrConfig, c.Path)
+	}
+	for _, d := range []struct {
+		field *int
+		value int
+	}{{&c.MaxExchanges, 1024}, {&c.MaxPerPrefix, 64}, {&c.MaxPerCore, 4}, {&c.MaxHandshakes, 1024}, {&c.RetryAbove, 64}} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	if c.MaxExchanges < 0 || c.MaxPerPrefix < 0 || c.MaxPerCore < 0 || c.MaxHandshakes < 0 || c.Validity < 0 || c.Drain < 0 {
+		return c, fmt.Errorf("%w: limits must not be negative", ErrConfig)
+	}
+	c.Validity = orDefault(c.Validity, time.Hour)
+	c.Drain = orDefault(c.Drain, 5*time.Second)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Random == nil {
+		c.Random = rand.Reader
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}
+
+func orDefault(d, value time.Duration) time.Duration {
+	if d == 0 {
+		return value
+	}
+	return d
+}
+
+// Server is a beacon. It may serve one socket at a time.
+type Server struct {
+	cfg     Config
+	id      identity.ID
+	seat    atomic.Pointer[seat]
+	rooms   *rooms
+	pending atomic.Int64 // unfinished handshakes
+	stats   counters
+}
+
+// seat is the beacon's place in one verified directory.
+type seat struct {
+	directory *directory.Directory
+	self      directory.Beacon
+}
+
+// New checks the configuration.
+func New(cfg Config) (*Server, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, id: cfg.Key.ID(), rooms: newRooms(cfg.MaxExchanges, cfg.MaxPerPrefix, cfg.MaxPerCore)}
+	return s, s.Reload(cfg.Directory)
+}
+
+// Reload puts a newer verified directory in force for exchanges that begin from now on. It must list this beacon.
+func (s *Server) Reload(d *directory.Directory) error {
+	if !d.Verified() {
+		return fmt.Errorf("%w: directory is not verified", ErrConfig)
+	}
+	self, ok := d.Lookup(s.id)
+	if _, out := d.Quarantined(s.id); !ok || out || !self.ValidAt(s.cfg.Now().UnixNano()) {
+		return fmt.Errorf("%w: %s in epoch %d", ErrUnlisted, s.id.Short(), d.Epoch)
+	}
+	if old := s.seat.Load(); old != nil && d.Epoch < old.directory.Epoch {
+		return fmt.Errorf("%w: directory epoch %d is older than %d, which is in force", ErrConfig, d.Epoch, old.directory.Epoch)
+	}
+	s.seat.Store(&seat{directory: d, self: self})
+	return nil
+}
+
+// Serve answers on pc until ctx ends, then lets exchanges in progress finish for at most Config.Drain. pc is not closed.
+func (s *Server) Serve(ctx context.Context, pc net.PacketConn) error {
+	tlsConfig, err := channel.ServerTLS(s.cfg.Now())
+	if err != nil {
+		return err
+	}
+	socket, port, err := s.openPort(pc)
+	if err != nil {
+		return err
+	}
+	transport := &quic.Transport{
+		Conn:                socket,
+		VerifySourceAddress: func(net.Addr) bool { return s.mustRetry() },
+		ConnContext:         s.admitHandshake,
+	}
+	defer func() { _ = transport.Close() }()
+	if port == nil && s.cfg.Path == exchange.PathTransport {
+		port = timing.NewTransportPort(transport, s.cfg.Clock)
+	}
+	if port != nil {
+		defer func() { _ = port.Close() }()
+	}
+	listener, err := transport.Listen(tlsConfig, channel.QUIC(1, s.cfg.Path == exchange.PathDatagram))
+	if err != nil {
+		return fmt.Errorf("listening on %v: %w", pc.LocalAddr(), err)
+	}
+	s.cfg.Log.Info("beacon serves", "beacon", s.id.Short(), "address", pc.LocalAddr().String(), "path", s.cfg.Path.String())
+	return s.accept(ctx, listener, port)
+}
+
+// openPort wraps the socket where the path asks for it.
+func (s *Server) openPort(pc net.PacketConn) (net.PacketConn, timing.Port, error) {
+	if s.cfg.Path != exchange.PathWrapped {
+		return pc, nil, nil
+	}
+	port, err := timing.Wrap(pc, s.cfg.Clock)
+	if err != nil {
+		return nil, nil, err
+	}
+	return port.Conn(), port, nil
+}
+
+// accept runs until ctx ends and every exchange has ended.
+func (s *Server) accept(ctx context.Context, listener *quic.Listener, port timing.Port) error {
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var exchanges sync.WaitGroup
+	for {
+		conn, err := listener.Accept(ctx)
+		if err != nil {
+			_ = listener.Close()
+			timer := time.AfterFunc(s.cfg.Drain, stop)
+			exchanges.Wait()
+			timer.Stop()
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("accepting: %w", err)
+		}
+		exchanges.Go(func() { s.serve(work, conn, port) })
+	}
+}
+
+// mustRetry says whether new clients must prove their address.
+func (s *Server) mustRetry() bool { return s.pending.Load() >= int64(max(0, s.cfg.RetryAbove)) }
+
+// admitHandshake counts unfinished handshakes and refuses them above the limit.
+func (s *Server) admitHandshake(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
+	if s.pending.Add(1) > int64(s.cfg.MaxHandshakes) {
+		s.pending.Add(-1)
+		s.stats.refuse(exchange.ErrBusy)
+		return ctx, exchange.ErrBusy
+	}
+	h := &handshake{server: s}
+	context.AfterFunc(ctx, h.over)
+	return context.WithValue(ctx, handshakeKey{}, h), nil
+}
+
+type handshakeKey struct{}
+
+// handshake is over when it has succeeded or failed, whichever is noticed first.
+type handshake struct {
+	server *Server
+	once   sync.Once
+}
+
+func (h *handshake) over() { h.once.Do(func() { h.server.pending.Add(-1) }) }
+
+// serve runs one connection from its handshake to its end.
+func (s *Server) serve(ctx context.Context, conn *quic.Conn, port timing.Port) {
+	if h, ok := conn.Context().Value(handshakeKey{}).(*handshake); ok {
+		h.over()
+	}
+	prefix := prefixOf(conn.RemoteAddr())
+	err := s.rooms.enter(prefix)
+	var b *exchange.Beacon
+	if err == nil {
+		defer s.rooms.leave(prefix)
+		b, err = s.exchange(ctx, conn, port)
+	}
+	s.report(conn, b, err)
+	if err != nil {
+		_ = conn.CloseWithError(1, "")
+		return
+	}
+	_ = conn.CloseWithError(0, "")
+}
+
+// exchange runs the machine of one connection.
+func (s *Server) exchange(ctx context.Context, conn *quic.Conn, port timing.Port) (*exchange.Beacon, error) {
+	limits := s.cfg.Limits
+	ctx, cancel := context.WithTimeout(ctx, 4*limits.Step+limits.Deadline)
+	defer cancel()
+	ch, err := channel.Check(conn)
+	if err != nil {
+		return nil, err
+	}
+	waiting, stopWaiting := context.WithTimeout(ctx, limits.Step)
+	stream, err := conn.AcceptStream(waiting)
+	stopWaiting()
+	if err != nil {
+		return nil, fmt.Errorf("%w: no stream: %w", drive.ErrStream, err)
+	}
+	defer func() { _ = stream.Close() }()
+	var admitted []identity.ID
+	defer func() {
+		for _, core := range admitted {
+			s.rooms.release(core)
+		}
+	}()
+	admit := func(core identity.ID) error {
+		if err := s.rooms.admit(core); err != nil {
+			return err
+		}
+		admitted = append(admitted, core)
+		return nil
+	}
+	b, err := exchange.NewBeacon(s.machine(conn, ch, admit))
+	if err != nil {
+		return nil, err
+	}
+	if port == nil {
+		datagrams := timing.NewDatagramPort(conn, s.cfg.Clock)
+		defer func() { _ = datagrams.Close() }()
+		port = datagrams
+	}
+	return b, drive.Run(ctx, drive.Config{Machine: b, Stream: stream, Port: port, Peer: conn.RemoteAddr()})
+}
+
+// machine is the configuration of one exchange.
+func (s *Server) machine(conn *quic.Conn, ch channel.Channel, admit func(identity.ID) error) exchange.BeaconConfig {
+	opened := conn.RemoteAddr().String()
+	return exchange.BeaconConfig{
+		Key: s.cfg.Key, Limits: s.cfg.Limits, Quality: s.cfg.Clock.Quality(), Path: s.cfg.Path,
+		Binding: ch.Binding, ChannelKey: ch.Key, Random: s.cfg.Random,
+		Directory: s.seat.Load().directory, UnixNS: s.cfg.Now().UnixNano(), Admit: admit,
+		Attestation: s.cfg.Attestation, ClockAttested: s.cfg.ClockAttested, Validity: s.cfg.Validity,
+		PathChanged: func() bool { return conn.RemoteAddr().String() != opened },
+	}
+}

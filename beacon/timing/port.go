@@ -1,0 +1,190 @@
+package timing
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ursa-virtual/ursa/beacon/exchange"
+	"github.com/ursa-virtual/ursa/beacon/timing/stamp"
+)
+
+// Handler takes one round packet of a session on the reading goroutine. The packet belongs to the reader and may be used only
+// during the call. Handlers answer at once or not at all: while one runs, the socket is not read.
+type Handler func(p *exchange.Packet, at stamp.Arrival)
+
+// Port is a socket that carries round packets of many sessions.
+type Port interface {
+	// Open lets packets of a session from peer reach h, and returns the way back. One session is opened once at a time.
+	Open(s exchange.Session, peer net.Addr, h Handler) (Path, error)
+	// Kind says how packets travel, for the statement.
+	Kind() exchange.PathKind
+	// Stats returns how many packets came and why others were dropped.
+	Stats() Stats
+	// Close ends all paths and releases what the port added to the socket; the socket itself stays open.
+	Close() error
+}
+
+// Path is one session's share of a port.
+type Path interface {
+	// Send looks at the clocks and writes the packet.
+	Send(p *exchange.Packet) (stamp.Departure, error)
+	// Kind says how packets travel, for the statement.
+	Kind() exchange.PathKind
+	// Close stops packets from reaching the handler; a call that runs already may still end after it.
+	Close() error
+}
+
+// The refusals of ports and paths.
+var (
+	ErrClosed      = errors.New("path is closed")
+	ErrSessionOpen = errors.New("session is already open on this port")
+	ErrPeer        = errors.New("peer address missing")
+)
+
+// Stats counts the packets of a port since it was opened.
+type Stats struct {
+	Delivered uint64 // reached a handler
+	Malformed uint64 // wrong size, kind, suite or padding
+	Unknown   uint64 // no such session
+	Address   uint64 // session known, but sent from an address that is not the peer's
+	Unstamped uint64 // the receive stamp was missing or contradicted the host's clock
+}
+
+// demux finds a packet's session. It is shared by all ports.
+type demux struct {
+	kind  exchange.PathKind
+	clock stamp.Clock
+
+	mu       sync.RWMutex
+	sessions map[exchange.Session]*entry
+	closed   bool
+
+	delivered, malformed, unknown, address, unstamped atomic.Uint64
+}
+
+type entry struct {
+	peer    netip.AddrPort // valid for UDP peers
+	name    string         // otherwise the address as text
+	handler Handler
+}
+
+func newDemux(kind exchange.PathKind, clock stamp.Clock) *demux {
+	return &demux{kind: kind, clock: clock, sessions: map[exchange.Session]*entry{}}
+}
+
+// addrOf returns a comparable form of an address: an AddrPort when it has one (4-in-6 unmapped), else its text.
+func addrOf(a net.Addr) (netip.AddrPort, string) {
+	if u, ok := a.(*net.UDPAddr); ok && u != nil {
+		ap := u.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), ""
+	}
+	if a == nil {
+		return netip.AddrPort{}, ""
+	}
+	return netip.AddrPort{}, a.Network() + " " + a.String()
+}
+
+func (d *demux) add(s exchange.Session, peer net.Addr, h Handler) error {
+	e := &entry{handler: h}
+	if e.peer, e.name = addrOf(peer); !e.peer.IsValid() && e.name == "" {
+		return ErrPeer
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return ErrClosed
+	}
+	if _, taken := d.sessions[s]; taken {
+		return fmt.Errorf("%w: %x", ErrSessionOpen, s[:4])
+	}
+	d.sessions[s] = e
+	return nil
+}
+
+func (d *demux) remove(s exchange.Session) {
+	d.mu.Lock()
+	delete(d.sessions, s)
+	d.mu.Unlock()
+}
+
+func (d *demux) close() {
+	d.mu.Lock()
+	d.closed = true
+	clear(d.sessions)
+	d.mu.Unlock()
+}
+
+// Kind implements Port.
+func (d *demux) Kind() exchange.PathKind { return d.kind }
+
+// Stats implements Port.
+func (d *demux) Stats() Stats {
+	return Stats{Delivered: d.delivered.Load(), Malformed: d.malformed.Load(), Unknown: d.unknown.Load(),
+		Address: d.address.Load(), Unstamped: d.unstamped.Load()}
+}
+
+// find returns the handler of a payload's session if the payload is well formed and comes from the session's peer.
+func (d *demux) find(p *exchange.Packet, payload []byte, from net.Addr) Handler {
+	peer, name := addrOf(from)
+	return d.findAddr(p, payload, peer, name)
+}
+
+func (d *demux) findAddr(p *exchange.Packet, payload []byte, peer netip.AddrPort, name string) Handler {
+	if exchange.ParsePacket(p, payload) != nil {
+		d.malformed.Add(1)
+		return nil
+	}
+	d.mu.RLock()
+	e := d.sessions[p.Session()]
+	d.mu.RUnlock()
+	if e == nil {
+		d.unknown.Add(1)
+		return nil
+	}
+	if e.peer != peer || e.name != name {
+		d.address.Add(1)
+		return nil
+	}
+	return e.handler
+}
+
+// deliver hands a packet over, unless its stamp was refused.
+func (d *demux) deliver(h Handler, p *exchange.Packet, at stamp.Arrival, err error) {
+	if err != nil {
+		d.unstamped.Add(1)
+		return
+	}
+	d.delivered.Add(1)
+	h(p, at)
+}
+
+// session is the Path of ports that send by a plain write to an address.
+type session struct {
+	d      *demux
+	id     exchange.Session
+	write  func(p *exchange.Packet) error
+	closed atomic.Bool
+}
+
+// Send implements Path.
+func (s *session) Send(p *exchange.Packet) (stamp.Departure, error) {
+	if s.closed.Load() {
+		return stamp.Departure{}, ErrClosed
+	}
+	return stamp.Send(s.d.clock, func() error { return s.write(p) })
+}
+
+// Kind implements Path.
+func (s *session) Kind() exchange.PathKind { return s.d.kind }
+
+// Close implements Path.
+func (s *session) Close() error {
+	if !s.closed.Swap(true) {
+		s.d.remove(s.id)
+	}
+	return nil
+}
