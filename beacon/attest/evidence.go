@@ -1,0 +1,99 @@
+package attest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ursa-virtual/ursa/topology/identity"
+	"github.com/ursa-virtual/ursa/topology/identity/canon"
+)
+
+// Platform is a kind of machine that can attest.
+type Platform string
+
+// Sim is the simulated platform: the project's own root signs reports. It proves that the road works, nothing about hardware.
+const Sim Platform = "sim"
+
+// Version is the version of the evidence and result formats.
+const Version = 1
+
+// MaxEvidenceSize is the largest encoded evidence in bytes.
+const MaxEvidenceSize = 64 << 10
+
+// The refusals of evidence by its form.
+var (
+	ErrEvidence = errors.New("not attestation evidence")
+	ErrVersion  = errors.New("unknown version")
+)
+
+// Evidence is what an attester presents: a claim. Subject and nonce stand beside the body so that a refusal can say what differs;
+// the body's report data binds both.
+type Evidence struct {
+	Version  uint64      `cbor:"1,keyasint"`
+	Platform Platform    `cbor:"2,keyasint"`
+	Subject  identity.ID `cbor:"3,keyasint"` // whose machine this is
+	Nonce    [32]byte    `cbor:"4,keyasint"` // of the side that will rely on it
+	Body     []byte      `cbor:"5,keyasint"` // the platform's own format
+}
+
+// ReportData is what a platform puts into its report: it binds evidence to an identity and a nonce. Platforms with longer fields
+// append zeros.
+func ReportData(subject identity.ID, nonce [32]byte) [32]byte {
+	return identity.Hash("report data", subject[:], nonce[:])
+}
+
+// Attester makes the body of evidence on its own machine.
+type Attester interface {
+	Platform() Platform
+	// Report returns the platform's signed report over reportData.
+	Report(ctx context.Context, reportData [32]byte) ([]byte, error)
+}
+
+// Collect asks the machine for evidence about subject, fresh for nonce, and encodes it.
+func Collect(ctx context.Context, a Attester, subject identity.ID, nonce [32]byte) ([]byte, error) {
+	body, err := a.Report(ctx, ReportData(subject, nonce))
+	if err != nil {
+		return nil, fmt.Errorf("collecting %s evidence: %w", a.Platform(), err)
+	}
+	b, err := canon.Marshal(Evidence{Version, a.Platform(), subject, nonce, body})
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > MaxEvidenceSize {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrEvidence, len(b), MaxEvidenceSize)
+	}
+	return b, nil
+}
+
+// DecodeEvidence reads what Collect wrote: a claim.
+func DecodeEvidence(data []byte) (Evidence, error) {
+	var e Evidence
+	if err := canon.Unmarshal(data, &e, MaxEvidenceSize); err != nil {
+		return Evidence{}, fmt.Errorf("%w: %w", ErrEvidence, err)
+	}
+	if e.Version != Version {
+		return Evidence{}, fmt.Errorf("evidence: %w %d, want %d", ErrVersion, e.Version, Version)
+	}
+	return e, nil
+}
+
+// Claims is what a platform's verifier read from a report whose signatures and chains it verified. The report is then genuine;
+// whether it is acceptable is for the rules of Appraise.
+type Claims struct {
+	ReportData   [32]byte
+	Measurement  []byte   // of the code that runs
+	Debug        bool     // the owner of the machine can look inside
+	Migratable   bool     // the environment can be moved to another machine
+	TCB          uint64   // security version, the lowest of those reported and committed
+	Machine      [32]byte // names the machine: a hash of its chip or endorsement id
+	IssuedUnixNS int64    // when the report was made; 0 only for platforms without a clock
+	HasClock     bool     // IssuedUnixNS means something
+}
+
+// Verifier checks the reports of one platform: signatures, chains, revocations, form. It makes no policy decision.
+type Verifier interface {
+	Platform() Platform
+	// Verify returns what a genuine report says. ErrEvidence, ErrWrongRoot, ErrReportSignature or errors of the platform's own.
+	Verify(body []byte, nowUnixNS int64) (Claims, error)
+}

@@ -1,0 +1,93 @@
+package attest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ursa-virtual/ursa/topology/directory"
+	"github.com/ursa-virtual/ursa/topology/identity"
+	"github.com/ursa-virtual/ursa/topology/identity/canon"
+)
+
+// The refusals of genuine evidence, and of results, by policy.
+var (
+	ErrSim         = errors.New("simulated platform, and the policy does not name it")
+	ErrPlatform    = errors.New("platform is not one the policy names")
+	ErrMeasurement = errors.New("measurement is not one the policy names")
+	ErrTCB         = errors.New("security version is below the policy's minimum")
+	ErrPolicy      = errors.New("attestation policy is not well formed")
+)
+
+// Policy names what may run: platform by platform, with the measurements of acceptable builds and the lowest security version.
+// What it does not name is refused; the empty policy refuses everything.
+type Policy struct {
+	Accept []directory.Expectation
+}
+
+// PolicyOf is the policy for a beacon's evidence: what its directory entry expects.
+func PolicyOf(b directory.Beacon) Policy { return Policy{Accept: b.Attest} }
+
+// Hash identifies the policy in results. Order of platforms and measurements does not matter.
+func (p Policy) Hash() ([32]byte, error) {
+	list := slices.Clone(p.Accept)
+	for i := range list {
+		list[i].Measurements = slices.Clone(list[i].Measurements)
+		slices.SortFunc(list[i].Measurements, bytes.Compare)
+	}
+	slices.SortFunc(list, func(a, b directory.Expectation) int { return bytes.Compare([]byte(a.Platform), []byte(b.Platform)) })
+	for i := 1; i < len(list); i++ {
+		if list[i-1].Platform == list[i].Platform {
+			return [32]byte{}, fmt.Errorf("%w: %q is named twice", ErrPolicy, list[i].Platform)
+		}
+	}
+	b, err := canon.Marshal(list)
+	if err != nil {
+		return [32]byte{}, fmt.Errorf("%w: %w", ErrPolicy, err)
+	}
+	return identity.Hash("attestation policy", b), nil
+}
+
+// allowsPlatform finds what the policy expects of the platform.
+func (p Policy) allowsPlatform(platform Platform) (directory.Expectation, error) {
+	for _, e := range p.Accept {
+		if e.Platform == string(platform) {
+			return e, nil
+		}
+	}
+	if platform == Sim {
+		return directory.Expectation{}, ErrSim
+	}
+	return directory.Expectation{}, fmt.Errorf("%w: %q", ErrPlatform, clip(string(platform)))
+}
+
+// allows judges platform, measurement and security version.
+func (p Policy) allows(platform Platform, measurement []byte, tcb uint64) error {
+	e, err := p.allowsPlatform(platform)
+	if err != nil {
+		return err
+	}
+	if len(measurement) == 0 || !slices.ContainsFunc(e.Measurements, func(m []byte) bool { return bytes.Equal(m, measurement) }) {
+		return fmt.Errorf("%w: %x", ErrMeasurement, measurement[:min(len(measurement), 8)])
+	}
+	if tcb < e.MinTCB {
+		return fmt.Errorf("%w: %d, want %d", ErrTCB, tcb, e.MinTCB)
+	}
+	return nil
+}
+
+// Times that hold everywhere.
+const (
+	MaxEvidenceAge = 5 * time.Minute // by the platform's clock, where it has one; the nonce is the real freshness
+	MaxResultTTL   = time.Hour
+	MaxClockSkew   = time.Minute
+)
+
+func clip(s string) string {
+	if len(s) > 40 {
+		return s[:40] + "…"
+	}
+	return s
+}

@@ -1,0 +1,65 @@
+package attest
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ursa-virtual/ursa/beacon/statement"
+	"github.com/ursa-virtual/ursa/topology/directory"
+	"github.com/ursa-virtual/ursa/topology/identity"
+)
+
+// ErrTwoMachines reports a core whose statements rest on evidence of different machines: the timed key would exist twice.
+var ErrTwoMachines = errors.New("core attested on two machines within one proof")
+
+// ProofResults is what the attestation results of a verified proof amount to.
+type ProofResults struct {
+	Core    Appraised                 // of the core's machine
+	Beacons map[identity.ID]Appraised // of each beacon that stated something
+}
+
+// Simulated says whether any part rests on the simulated platform.
+func (p ProofResults) Simulated() bool {
+	if p.Core.Simulated() {
+		return true
+	}
+	for _, b := range p.Beacons {
+		if b.Simulated() {
+			return true
+		}
+	}
+	return false
+}
+
+// VerifyProof verifies every attestation result that a verified proof rests on: each beacon's against what its directory entry
+// expects, the core's against the given policy, all for the audience and at now. Beside VerifyResult's errors, with the name of
+// whom they concern: ErrTwoMachines.
+func VerifyProof(v *statement.Verified, d *directory.Directory, core Policy, audience string, nowUnixNS int64) (ProofResults, error) {
+	if v == nil || len(v.Facts) == 0 {
+		return ProofResults{}, ErrWant
+	}
+	out := ProofResults{Beacons: make(map[identity.ID]Appraised, len(v.Facts))}
+	relying := Relying{Directory: d, Audience: audience, NowUnixNS: nowUnixNS}
+	for _, f := range v.Facts {
+		entry, ok := d.Lookup(f.Beacon)
+		if !ok {
+			return ProofResults{}, fmt.Errorf("%w: beacon %s", statement.ErrUnknownBeacon, f.Beacon.Short())
+		}
+		relying.Subject, relying.Policy = f.Beacon, PolicyOf(entry)
+		b, err := VerifyResult(v.Results[f.BeaconResult], relying)
+		if err != nil {
+			return ProofResults{}, fmt.Errorf("beacon %s: %w", f.Beacon.Short(), err)
+		}
+		out.Beacons[f.Beacon] = b
+		relying.Subject, relying.Policy = v.Core.ID(), core
+		c, err := VerifyResult(v.Results[f.CoreResult], relying)
+		if err != nil {
+			return ProofResults{}, fmt.Errorf("core %s: %w", v.Core.ID().Short(), err)
+		}
+		if out.Core.Valid() && c.result.Machine != out.Core.result.Machine {
+			return ProofResults{}, ErrTwoMachines
+		}
+		out.Core = c
+	}
+	return out, nil
+}

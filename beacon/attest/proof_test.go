@@ -1,0 +1,92 @@
+package attest_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/ursa-virtual/ursa/beacon/attest"
+	"github.com/ursa-virtual/ursa/beacon/attest/attesttest"
+	"github.com/ursa-virtual/ursa/beacon/statement"
+	"github.com/ursa-virtual/ursa/topology/directory"
+	"github.com/ursa-virtual/ursa/topology/identity"
+)
+
+// prove runs the road up to a verified proof of one statement whose results are the given ones.
+func prove(t *testing.T, d *directory.Directory, beaconResult, coreResult []byte) *statement.Verified {
+	t.Helper()
+	gate, core, beacon := key(t, identity.RoleGate, 1), key(t, identity.RoleCore, 1), key(t, identity.RoleBeacon, 1)
+	envelope, err := statement.Challenge{Core: core.ID(), NonceG: [32]byte{1}, PolicyHash: [32]byte{2}, DirectoryEpoch: d.Epoch,
+		DirectoryHash: d.Hash(), Committee: []identity.ID{beacon.ID()}, IssuedUnixNS: now, TTLNS: 30 * second, RoundsMin: 8, RoundsMax: 64}.Seal(gate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked, err := statement.VerifyChallenge(envelope, d, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _ := d.Lookup(beacon.ID())
+	payload, err := statement.Statement{Beacon: beacon.ID(), Core: core.ID(), ChallengeHash: asked.Hash(), SessionID: [16]byte{1},
+		ExporterHash: [32]byte{1}, TranscriptHash: [32]byte{1}, PreviousProof: statement.FirstProof(core.ID()), PositionMM: b.Position,
+		PosUncMM: b.PosUncMM, DirectoryEpoch: d.Epoch, Domains: b.Domains, StartUnixNS: now, EndUnixNS: now + 1, RoundsSent: 8, RoundsOK: 8,
+		RTTBeaconMinNS: 1, RTTCoreMinNS: 1, RTTBeaconP10NS: 1, RTTBeaconP50NS: 1, RTTBeaconP90NS: 1, TimerGranularityNS: 1, TimerErrorPPB: 1,
+		PayloadLen: 64, BeaconResult: statement.HashResult(beaconResult), CoreResult: statement.HashResult(coreResult), NotAfterUnixNS: now + second}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := identity.Seal(beacon, identity.TypeStatement, payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sig, err := core.Sign(identity.TypeCountersign, payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, _, err := statement.Proof{Challenge: envelope, PreviousProof: statement.FirstProof(core.ID()), MadeUnixNS: now,
+		Statements: []statement.Countersigned{{Statement: signed, CoreSignature: sig}}, Results: [][]byte{beaconResult, coreResult}}.Seal(core)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := statement.Expecting(encoded, d, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := statement.VerifyProof(encoded, x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestProofResults(t *testing.T) {
+	d := constellation(t)
+	beacon, core := key(t, identity.RoleBeacon, 1).ID(), key(t, identity.RoleCore, 1).ID()
+	good := machine(t, attesttest.Variation{})
+	beaconResult, coreResult := affirm(t, d, beacon, good), affirm(t, d, core, good)
+	accept := attest.Policy{Accept: []directory.Expectation{expectation}}
+	v := prove(t, d, beaconResult, coreResult)
+	p, err := attest.VerifyProof(v, d, accept, "test", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !p.Simulated() || p.Core.Result().Subject != core || p.Beacons[beacon].Result().Subject != beacon {
+		t.Fatalf("%+v", p)
+	}
+	if _, err := attest.VerifyProof(v, d, attest.Policy{}, "test", now); !errors.Is(err, attest.ErrSim) {
+		t.Error("simulated core in production:", err)
+	}
+	if _, err := attest.VerifyProof(v, d, accept, "prod", now); !errors.Is(err, attest.ErrAudience) {
+		t.Error("another constellation:", err)
+	}
+	if _, err := attest.VerifyProof(v, d, accept, "test", now+3601*second); !errors.Is(err, attest.ErrResultExpired) {
+		t.Error("expired:", err)
+	}
+	if _, err := attest.VerifyProof(prove(t, d, coreResult, coreResult), d, accept, "test", now); !errors.Is(err, attest.ErrSubject) {
+		t.Error("the core's result as the beacon's:", err)
+	}
+	if _, err := attest.VerifyProof(prove(t, d, []byte("nothing"), coreResult), d, accept, "test", now); !errors.Is(err, attest.ErrResult) {
+		t.Error("no result:", err)
+	}
+	if _, err := attest.VerifyProof(nil, d, accept, "test", now); !errors.Is(err, attest.ErrWant) {
+		t.Error("no proof:", err)
+	}
+}
