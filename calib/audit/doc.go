@@ -11,10 +11,16 @@
 //
 // Choosing f. With Options.MaxLiars the theorem's premise is the caller's and the audit adds nothing. Without it, f is the size of
 // the smallest cover: the fewest lies that explain what was measured. Parsimony alone can be fooled (two liars who both stand
-// next to one lonely honest node accuse it two to one), so by default a conviction has to turn two keys. The graph's key: every
-// smallest explanation needs the node, and the contradictions come from at least two places. The residuals' key: the round trips
-// with third parties, which the graph has not counted, fit another place better than the claimed one, and do not say that of the
-// accusers. Where only one key turns, the node is suspected.
+// next to one lonely honest node accuse it two to one), so by default a conviction has to turn two keys, after a look at the door.
+//
+//   - The door. The smallest explanation must be about as coherent as its rival, in which the accused are honest and their accusers
+//     lie: claims that inform about what was measured. Many colluders around few honest nodes fail here; then f is half of all nodes.
+//   - The graph's key. Every smallest explanation needs the node, and the contradictions come from at least two places.
+//   - The residuals' key. Round trips with third parties, which the graph has not counted, fit another place better than the
+//     claimed one: by five nats, and by more than nineteen in twenty honest nodes of the same set show for a place as far away.
+//     When the graph's margin is a single liar, they must also find each accuser at home.
+//
+// Where only one key turns, the node is suspected.
 //
 // What it promises. Nobody is convicted on one pair: a single contradiction between two nodes names both as suspects unless third
 // parties tell them apart, and the pair is reported as refused. The search for covers is exact or says that it is not (and then

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/ursa-virtual/ursa/topology/earth"
@@ -14,7 +15,9 @@ type examination struct {
 	g         *graph
 	cover     answer
 	maxLiars  int
+	theorem   bool // maxLiars is a premise, not the outcome of parsimony: one key is enough
 	refuted   bool
+	framed    bool
 	needed    map[int]int // node that every explanation of at most maxLiars needs → by how many liars it is cheaper, at least
 	open      []pair      // conflicts that no needed node explains
 	w         *witness
@@ -29,6 +32,8 @@ type accusation struct {
 	nats, rate  float64
 	convicted   bool
 	grounds     string
+	kind        Kind
+	also        int // the second place of a node that answers from two, else -1
 }
 
 func examine(f *field, o Options) *examination {
@@ -45,11 +50,7 @@ func (e *examination) turnGraphKey() {
 	s := &search{g: e.g, budget: e.o.Effort}
 	alive := e.g.touched()
 	e.cover = s.smallest(alive)
-	e.maxLiars = e.cover.high
-	if e.o.MaxLiars != nil {
-		e.maxLiars = *e.o.MaxLiars
-		e.refuted = e.maxLiars < e.cover.low
-	}
+	e.choose()
 	if e.refuted { // no explanation is small enough; "in all of them" would be true of everybody
 		e.open = e.conflicts
 		return
@@ -69,6 +70,36 @@ func (e *examination) turnGraphKey() {
 			e.open = append(e.open, p)
 		}
 	}
+}
+
+// choose sets the number of liars to reckon with.
+func (e *examination) choose() {
+	e.maxLiars = e.cover.high
+	switch {
+	case e.o.MaxLiars != nil:
+		e.maxLiars, e.theorem = *e.o.MaxLiars, true
+		e.refuted = e.maxLiars < e.cover.low
+	case e.arranged():
+		e.framed = true
+		e.maxLiars, e.theorem = max(e.cover.high, (len(e.f.at)-1)/2), true
+	}
+}
+
+// framing is how much more the claims of the accused and of those whom nobody mentions must inform than the claims of the accusers
+// and the same, before the smallest explanation is taken for one that the liars arranged. In simulation right explanations lead by
+// 0.8-50, arranged ones trail by 1.25-1.8; on parts of measured sets chance alone made up to 1.21 in 1,400 trials, mostly below 1.1.
+const framing = 1.2
+
+// arranged says whether the smallest explanation is less coherent than its rival. The smallest explanation calls the cover liars and
+// believes their accusers; its rival believes the cover and calls the accusers liars. Many colluders around few honest nodes make
+// the first the smaller one, but their invented claims do not go with what third parties measured, and that shows in numbers.
+func (e *examination) arranged() bool {
+	accusers := newBitset(len(e.f.at))
+	e.cover.cover.each(func(v int) { accusers.union(e.g.adj[v]) })
+	accusers.minus(e.cover.cover)
+	told, okTold := informs(e.f.pairs, func(p pair) bool { return !e.cover.cover.has(p.i) && !e.cover.cover.has(p.j) })
+	rival, okRival := informs(e.f.pairs, func(p pair) bool { return !accusers.has(p.i) && !accusers.has(p.j) })
+	return okTold && okRival && rival > framing*told
 }
 
 // callWitnesses fits the law on the pairs of nodes that nobody accuses.
@@ -100,16 +131,50 @@ func (e *examination) turnResidualKey() {
 			e.suspected = append(e.suspected, a)
 		}
 	}
-	e.suspectOpen()
+	e.suspectEnds(e.open, "contradiction")
+	e.suspectEnds(e.tooQuick(), "round trip quicker than any honest one")
+}
+
+// quickest is the share of c above which no honest pair has been seen: the fastest of 57,263 pairs with right coordinates in nine
+// public sets (2016-2026) ran at 0.606 c; two parts in a hundred are added for other ways to reckon distance. Between it and the
+// class lie pairs that break no law and are not believed either: ground for suspicion, never for conviction.
+const quickest = 0.62
+
+// tooQuick returns the pairs beyond the quickest honest speed of which no end is accused yet.
+func (e *examination) tooQuick() []pair {
+	accused := newBitset(len(e.f.at))
+	for v := range e.needed {
+		accused.add(v)
+	}
+	for _, a := range e.suspected {
+		accused.add(a.node)
+	}
+	var found []pair
+	for _, p := range e.f.pairs {
+		reach := earth.Metres(quickest * float64(earth.Light) / 2 * float64(p.rtt) * 1e-9)
+		if p.chord > reach+2*e.o.ClaimUnc && !accused.has(p.i) && !accused.has(p.j) {
+			found = append(found, p)
+		}
+	}
+	return found
 }
 
 func (e *examination) accuse(v, margin int) accusation {
-	a := accusation{node: v, place: -1, margin: margin, rate: 1}
-	if c, ok := e.w.bestPlace(v); ok {
-		a.place = c
-		a.nats = e.w.better(v, c)
-		a.rate = e.w.falseAlarm(e.f.chord(v, c), a.nats)
+	a := accusation{node: v, place: -1, margin: margin, rate: 1, also: -1}
+	c, ok := e.w.bestPlace(v)
+	if !ok {
+		a.kind = Elsewhere
+		return a
 	}
+	var first, second int
+	a.kind, first, second = e.kind(v)
+	if a.kind == TwoPlaces {
+		c = e.otherPlace(v, first, second)
+		a.also = first + second - c
+	}
+	a.place = c
+	a.nats = e.w.better(v, c)
+	a.rate = e.w.falseAlarm(e.f.chord(v, c), a.nats)
 	return a
 }
 
@@ -117,16 +182,16 @@ func (e *examination) accuse(v, margin int) accusation {
 func (e *examination) judge(a accusation) (bool, string) {
 	accusers := e.accusers(a.node)
 	switch {
-	case e.o.MaxLiars != nil:
-		return true, "in every explanation by at most f liars"
+	case e.theorem:
+		return true, fmt.Sprintf("in every explanation by at most %d liars", e.maxLiars)
 	case a.place < 0 || e.w.thirds(a.node) < minThirds:
 		return false, "in every smallest explanation, but too few third parties to ask"
 	case 2*e.g.adj[a.node].count() > e.f.peers(a.node):
 		return true, "contradicted by most of all nodes it was measured with"
 	case e.distinctPlaces(accusers) < 2:
 		return false, "in every smallest explanation, but accused from one place only"
-	case a.nats <= 0:
-		return false, "in every smallest explanation, but third parties find it where it claims to be"
+	case a.nats < keyNats || !e.w.turns(a):
+		return false, "in every smallest explanation, but third parties do not clearly find it elsewhere"
 	case a.margin >= 2:
 		return true, "in every smallest explanation and in those with one liar more; third parties find it elsewhere"
 	}
@@ -136,6 +201,19 @@ func (e *examination) judge(a accusation) (bool, string) {
 		}
 	}
 	return true, "in every smallest explanation; third parties find it elsewhere and its accusers at their places"
+}
+
+// The residuals' key turns at keyNats and keyRate together. Five nats are "very strong" evidence in the scale of Kass and Raftery
+// (Bayes factors, JASA 90, 1995: 2 ln B > 10), and nats that add up too fast need the second measure: at most one in twenty honest
+// nodes looks as misplaced. The same rate tells one end of a single contradiction from the other, which is only suspicion.
+const (
+	keyNats = 5.0
+	keyRate = 0.05
+)
+
+// turns says whether at most one in twenty honest nodes look as misplaced, or none at all where there are fewer than twenty.
+func (w *witness) turns(a accusation) bool {
+	return a.rate <= keyRate || a.rate*float64(1+w.comparable(w.f.chord(a.node, a.place))) < 1.5
 }
 
 // minThirds is how many trusted third parties must be heard before residuals turn a key.
@@ -175,29 +253,26 @@ func (e *examination) distinctPlaces(nodes []int) int {
 	return len(places)
 }
 
-// sideRate is the false-alarm rate at which third parties are believed about which end of a single contradiction is wrong.
-const sideRate = 0.05
-
-// suspectOpen names the ends of the contradictions that no needed node explains: the one that third parties find at the other's
-// place while they find the other at home, else both.
-func (e *examination) suspectOpen() {
+// suspectEnds names the ends of pairs that cannot both be right: the one that third parties find at the other's place while they
+// find the other at home, else both.
+func (e *examination) suspectEnds(pairs []pair, what string) {
 	worst := map[int]accusation{}
-	note := func(v, other int, grounds string) {
+	note := func(v, other int, verdict string) {
 		nats := e.w.better(v, other)
-		a := accusation{node: v, place: other, nats: nats, rate: e.w.falseAlarm(e.f.chord(v, other), nats), grounds: grounds}
+		a := accusation{node: v, place: other, kind: Elsewhere, also: -1, nats: nats, rate: e.w.falseAlarm(e.f.chord(v, other), nats), grounds: "one end of a " + what + "; third parties " + verdict}
 		if old, seen := worst[v]; !seen || a.nats > old.nats {
 			worst[v] = a
 		}
 	}
-	for _, p := range e.open {
+	for _, p := range pairs {
 		switch {
 		case e.sides(p.i, p.j):
-			note(p.i, p.j, "one end of a contradiction; third parties find it at the other end and that one at home")
+			note(p.i, p.j, "find it at the other end and that one at home")
 		case e.sides(p.j, p.i):
-			note(p.j, p.i, "one end of a contradiction; third parties find it at the other end and that one at home")
+			note(p.j, p.i, "find it at the other end and that one at home")
 		default:
-			note(p.i, p.j, "one end of a contradiction; third parties cannot tell which end is wrong")
-			note(p.j, p.i, "one end of a contradiction; third parties cannot tell which end is wrong")
+			note(p.i, p.j, "cannot tell which end is wrong")
+			note(p.j, p.i, "cannot tell which end is wrong")
 		}
 	}
 	for v := range e.f.at {
@@ -210,5 +285,5 @@ func (e *examination) suspectOpen() {
 // sides says whether third parties clearly find v at the place of other, and other not at that of v.
 func (e *examination) sides(v, other int) bool {
 	nats := e.w.better(v, other)
-	return nats > 0 && e.w.better(other, v) < 0 && e.w.falseAlarm(e.f.chord(v, other), nats) <= sideRate
+	return nats > 0 && e.w.better(other, v) < 0 && e.w.falseAlarm(e.f.chord(v, other), nats) <= keyRate
 }

@@ -14,7 +14,7 @@ func (e *examination) report(set *dataset.Set) Report {
 	r := Report{
 		Data: set.Name, Nodes: set.Len(), Pairs: len(e.f.pairs),
 		Class: e.o.Class, Speed: e.o.Class.String(), ClaimUncKM: e.o.ClaimUnc.Kilometres(),
-		MaxLiars: e.maxLiars, Given: e.o.MaxLiars != nil, Refuted: e.refuted,
+		MaxLiars: e.maxLiars, Given: e.o.MaxLiars != nil, Refuted: e.refuted, Framed: e.framed,
 		CoverAtLeast: e.cover.low, CoverAtMost: e.cover.high, Conflicts: len(e.conflicts),
 	}
 	for _, a := range e.convicted {
@@ -38,12 +38,15 @@ func (e *examination) accused(a accusation) Accused {
 	out := Accused{
 		Index: a.node, ID: n.ID, Name: n.Name, Claims: n.Country,
 		FalseAlarmRate: round(a.rate, 5), Margin: a.margin, Contradictions: e.g.adj[a.node].count(),
-		Nats: round(a.nats, 2), Grounds: a.grounds,
+		Nats: round(a.nats, 2), Grounds: a.grounds, Kind: a.kind,
 	}
 	if a.place >= 0 {
 		p := e.f.set.Nodes[a.place]
 		out.Likely, out.LikelyLat, out.LikelyLon, out.Near = p.Country, p.At.Lat, p.At.Lon, p.ID
 		out.OffByKM = round(e.f.chord(a.node, a.place), 1)
+	}
+	if a.also >= 0 {
+		out.Also = e.f.set.Nodes[a.also].ID
 	}
 	worst := earth.Metres(0)
 	for _, p := range e.conflicts {

@@ -27,12 +27,42 @@ const (
 	// A share of pairs follows no law: wrong places that nobody has found yet, odd routes. Spread evenly it bounds what one pair can
 	// say to a few nats.
 	lawless = 0.02
+
+	// minInforming is the number of pairs of ten nodes.
+	minInforming = 45
 )
 
 var (
 	lawX0, lawX1 = math.Log(minKM + shiftKM), math.Log(maxKM + shiftKM)
 	lawY0, lawY1 = math.Log(minMS + shiftMS), math.Log(maxMS + shiftMS)
 )
+
+// informs returns how much the claimed distances tell about the round trips of the pairs for which use says yes, in nats a pair: the
+// mean of log p(rtt | distance) / p(rtt). Honest claims inform, invented ones do not. ok is false for fewer than minInforming pairs.
+func informs(pairs []pair, use func(p pair) bool) (nats float64, ok bool) {
+	l := fitLaw(pairs, use)
+	var all [lawCols]float64
+	n := 0.0
+	for _, p := range pairs {
+		if use(p) {
+			all[nearest(lawCol(p.rtt.Millis()), lawCols)]++
+			n++
+		}
+	}
+	if n < minInforming {
+		return 0, false
+	}
+	all = smooth(all, kernel(bandwidthMS(n)))
+	var marginal law
+	marginal.normalise(0, all)
+	for _, p := range pairs {
+		if use(p) {
+			ms := p.rtt.Millis()
+			nats += l.at(p.chord.Kilometres(), ms) - float64(marginal.log[0][nearest(lawCol(ms), lawCols)])
+		}
+	}
+	return nats / n, true
+}
 
 // column and row place a value on the grid, in cells from the first cell's centre.
 func lawRow(km float64) float64 { return (math.Log(km+shiftKM)-lawX0)/(lawX1-lawX0)*lawRows - 0.5 }
@@ -50,9 +80,7 @@ func fitLaw(pairs []pair, use func(p pair) bool) *law {
 		cells[r][c]++
 		n++
 	}
-	shrink := math.Pow(max(n, 1), -1.0/6)
-	rowKernel := kernel(1.4 * shrink / (lawX1 - lawX0) * lawRows)
-	colKernel := kernel(math.Max(0.1, 0.6*shrink) / (lawY1 - lawY0) * lawCols)
+	rowKernel, colKernel := kernel(bandwidthKM(n)), kernel(bandwidthMS(n))
 	var l law
 	for r := range cells {
 		row := smoothRow(&cells, r, rowKernel)
@@ -61,6 +89,15 @@ func fitLaw(pairs []pair, use func(p pair) bool) *law {
 		l.normalise(r, row)
 	}
 	return &l
+}
+
+// bandwidthKM and bandwidthMS are the kernels' widths in cells for n pairs.
+func bandwidthKM(n float64) float64 {
+	return 1.4 * math.Pow(max(n, 1), -1.0/6) / (lawX1 - lawX0) * lawRows
+}
+
+func bandwidthMS(n float64) float64 {
+	return max(0.1, 0.6*math.Pow(max(n, 1), -1.0/6)) / (lawY1 - lawY0) * lawCols
 }
 
 func (l *law) normalise(r int, row [lawCols]float64) {

@@ -124,3 +124,13 @@ func (w *witness) falseAlarm(km, value float64) float64 {
 	}
 	return 1
 }
+
+// comparable returns how many honest nodes a rate at this distance was measured on.
+func (w *witness) comparable(km float64) int {
+	for _, b := range w.table {
+		if km < b.upToKM {
+			return len(b.values)
+		}
+	}
+	return 0
+}

@@ -22,6 +22,7 @@ type Report struct {
 	MaxLiars     int              `json:"f"`
 	Given        bool             `json:"f_given"`        // false: f is the smallest number of liars that explains the data
 	Refuted      bool             `json:"f_refuted"`      // the given f is smaller than any explanation; nobody is convicted then
+	Framed       bool             `json:"framed"`         // the smallest explanation looks arranged: f is half of all nodes instead
 	CoverAtLeast int              `json:"cover_at_least"` // bounds of the smallest explanation; equal when the search was exact
 	CoverAtMost  int              `json:"cover_at_most"`
 	Conflicts    int              `json:"conflicts"` // contradicting pairs beyond the claims' uncertainty
@@ -52,6 +53,8 @@ type Accused struct {
 	Margin         int        `json:"margin"`
 	Contradictions int        `json:"contradictions"` // with how many peers, beyond the claims' uncertainty
 	Nats           float64    `json:"residual_nats"`  // how much better third parties' round trips fit the likely place
+	Kind           Kind       `json:"kind"`
+	Also           string     `json:"also_near,omitempty"` // the other place of a node that answers from two
 	Grounds        string     `json:"grounds"`
 	Evidence       []Evidence `json:"evidence"` // the strongest first, at most maxEvidence
 }
