@@ -1,0 +1,124 @@
+package atlas
+
+import (
+	"math/bits"
+	"sync"
+
+	"github.com/golang/geo/s2"
+
+	"github.com/ursa-virtual/ursa/topology/atlas/internal/quad"
+	"github.com/ursa-virtual/ursa/topology/earth"
+)
+
+// countrySet is a set of indices into world.countries.
+type countrySet [4]uint64
+
+func (s *countrySet) add(i int) { s[i>>6] |= 1 << (i & 63) }
+
+func (s *countrySet) merge(o countrySet) {
+	for i := range s {
+		s[i] |= o[i]
+	}
+}
+
+func (s countrySet) len() int {
+	n := 0
+	for _, b := range s {
+		n += bits.OnesCount64(b)
+	}
+	return n
+}
+
+// names returns the codes, sorted because world.countries is.
+func (w *world) names(s countrySet) []string {
+	out := make([]string, 0, s.len())
+	for i := range w.countries {
+		if s[i>>6]&(1<<(i&63)) != 0 {
+			out = append(out, w.countries[i].Code)
+		}
+	}
+	return out
+}
+
+// CountriesTouching returns every country, sorted by code, that some point of the cells may belong to: those whose land (by any
+// claim) comes within Accuracy of a cell. It may name too many, never too few. Cells at sea name nobody: the high seas have no
+// code.
+func CountriesTouching(cells ...s2.CellID) []string { return CountriesWithin(Accuracy, cells...) }
+
+// CountriesWithin is CountriesTouching with a margin of the caller's: Accuracy + TerritorialSea, say, to count territorial waters.
+func CountriesWithin(margin earth.Metres, cells ...s2.CellID) []string {
+	w, err := load()
+	if err != nil {
+		return nil
+	}
+	tree := w.touches.at(margin)
+	var all countrySet
+	for _, c := range cells {
+		if c.IsValid() {
+			all.merge(w.touching(tree, c, margin))
+		}
+	}
+	return w.names(all)
+}
+
+func (w *world) touching(tree *quad.Tree[countrySet], id s2.CellID, margin earth.Metres) countrySet {
+	n := tree.Find(id)
+	if n.ID == id || len(n.Near) == 0 {
+		return n.Value
+	}
+	cell, limit := s2.CellFromCellID(id), quad.NewLimit(outerAngle(margin))
+	var near []int32
+	for _, e := range n.Near {
+		if w.points.WithinCell(cell, e, limit) {
+			near = append(near, e)
+		}
+	}
+	return w.claimants(id, near)
+}
+
+// claimants returns all who claim land at a cell's centre or beside an edge near it. An atom that holds any point of the cell
+// either holds the centre too or has an edge in the cell.
+func (w *world) claimants(id s2.CellID, near []int32) countrySet {
+	var s countrySet
+	centre := id.Point()
+	s.merge(w.atoms[w.atomAt(centre)].countries)
+	w.zonesAt(centre, func(z *zone) { s.merge(z.countries) })
+	for _, e := range near {
+		if z := w.zoneOf(e); z != nil {
+			s.merge(z.countries)
+		}
+		s.merge(w.atoms[w.left[e]].countries)
+		s.merge(w.atoms[w.right[e]].countries)
+	}
+	return s
+}
+
+// marginTrees holds a tree of claimants for each margin asked for.
+type marginTrees struct {
+	w  *world
+	mu sync.Mutex
+	by map[earth.Metres]*quad.Tree[countrySet]
+}
+
+func (m *marginTrees) at(margin earth.Metres) *quad.Tree[countrySet] {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if t, ok := m.by[margin]; ok {
+		return t
+	}
+	if m.by == nil || len(m.by) >= maxTrees {
+		m.by = map[earth.Metres]*quad.Tree[countrySet]{}
+	}
+	edges := append([]int32(nil), m.w.borders...)
+	for _, rim := range m.w.zoneRims {
+		edges = append(edges, rim...)
+	}
+	t := quad.New(m.w.points, edges, quad.Config[countrySet]{
+		Margin: outerAngle(margin), Floor: 13,
+		Grow: func(_ *quad.Node[countrySet], id s2.CellID, near []int32) (countrySet, bool) {
+			return m.w.claimants(id, near), len(near) > 0
+		},
+	})
+	m.by[margin] = t
+	return t
+}
