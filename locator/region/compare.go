@@ -4,23 +4,15 @@ import (
 	"sort"
 
 	"github.com/golang/geo/s2"
-)
 
-// Class says how a cell lies to an area.
-type Class uint8
-
-// The classes, as an Area gives them. Only In and Out are promises.
-const (
-	Out    Class = iota // certainly no place of the cell is in the area
-	Border              // anything else
-	In                  // certainly every place of the cell is in the area
+	"github.com/ursa-virtual/ursa/topology/atlas"
 )
 
 // Area is what a region can be compared with. Class must be sound for In and Out, a pure function of the cell, and safe for
 // concurrent use. It need not be consistent between a cell and its parts; Compare asks from the faces downwards and believes
-// the first answer that is not Border.
+// the first answer that is not Border. What atlas.Parse returns is one.
 type Area interface {
-	Class(s2.CellID) Class
+	Class(s2.CellID) atlas.Class
 }
 
 // Relation is the answer of Compare.
@@ -85,10 +77,10 @@ func (c *comparison) classify(id s2.CellID, nodes []node) {
 		return
 	}
 	switch c.area.Class(id) {
-	case In:
+	case atlas.In:
 		c.in = true
 		c.leaves = append(c.leaves, nodes...)
-	case Out:
+	case atlas.Out:
 		c.out = true
 		c.leaves = append(c.leaves, nodes...)
 	default:
@@ -117,10 +109,10 @@ func (c *comparison) refine(n node) {
 			}
 		}
 		switch c.area.Class(id) {
-		case In:
+		case atlas.In:
 			c.in = true
 			c.leaves = append(c.leaves, child)
-		case Out:
+		case atlas.Out:
 			c.out = true
 			c.leaves = append(c.leaves, child)
 		default:

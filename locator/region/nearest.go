@@ -5,6 +5,7 @@ import (
 
 	"github.com/golang/geo/s2"
 
+	"github.com/ursa-virtual/ursa/topology/atlas"
 	"github.com/ursa-virtual/ursa/topology/earth"
 )
 
@@ -46,9 +47,9 @@ func Everywhere(level int) *Region {
 }
 
 // ancestorIn says whether the cell or one of its ancestors is In before any is Out: the rule by which Compare believes an area.
-func ancestorIn(area Area, id s2.CellID) Class {
+func ancestorIn(area Area, id s2.CellID) atlas.Class {
 	for level := 0; level < id.Level(); level++ {
-		if c := area.Class(id.Parent(level)); c != Border {
+		if c := area.Class(id.Parent(level)); c != atlas.Border {
 			return c
 		}
 	}
@@ -73,21 +74,21 @@ func (n *nearest) expand(parent *candidate, id s2.CellID) {
 		}
 	}
 	class := parent.class
-	if class == Border {
+	if class == atlas.Border {
 		class = n.area.Class(id)
 	}
 	n.push(child, parent.least, class)
 }
 
-func (n *nearest) push(k node, least earth.Metres, class Class) {
-	if class != In {
+func (n *nearest) push(k node, least earth.Metres, class atlas.Class) {
+	if class != atlas.In {
 		heap.Push(&n.queue, candidate{k, class, max(least, earth.ColumnOf(k.id).MinChord(n.from))})
 	}
 }
 
 type candidate struct {
 	node  node
-	class Class
+	class atlas.Class
 	least earth.Metres
 }
 

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/ursa-virtual/ursa/locator/region"
+	"github.com/ursa-virtual/ursa/topology/atlas"
 	"github.com/ursa-virtual/ursa/topology/earth"
 )
 
@@ -169,30 +170,30 @@ func TestCompareAgainstLeaves(t *testing.T) {
 // grey answers Border for every cell that meets a small ball, as an atlas does for disputed ground, and one class for all others.
 type grey struct {
 	spot ball
-	rest region.Class
+	rest atlas.Class
 }
 
-func (g grey) Class(id s2.CellID) region.Class {
-	if g.spot.Class(id) == region.Out {
+func (g grey) Class(id s2.CellID) atlas.Class {
+	if g.spot.Class(id) == atlas.Out {
 		return g.rest
 	}
-	return region.Border
+	return atlas.Border
 }
 
 // A kept cell of which nobody knows whether it is in the area rules out both answers, however small it is.
 func TestGreyGroundIsNeitherInNorOut(t *testing.T) {
 	at := earth.LatLon{Lat: 50, Lon: 8}
 	r := search(t, []region.Bound{bound("a", at, 100e3)}, 0)
-	for _, rest := range []region.Class{region.In, region.Out} {
+	for _, rest := range []atlas.Class{atlas.In, atlas.Out} {
 		inside := grey{ball{earth.LatLon{Lat: 50.3, Lon: 8}.ECEF(0), 500}, rest}
 		if rel, _ := r.Compare(inside); rel != region.Mixed {
 			t.Errorf("500 m of grey ground in the region: %v", rel)
 		}
-		if found, ok := r.NearestOutside(inside, at.ECEF(0)); !ok || rest == region.In && earth.Chord(found.At.ECEF(0), inside.spot.centre) > 1500 {
+		if found, ok := r.NearestOutside(inside, at.ECEF(0)); !ok || rest == atlas.In && earth.Chord(found.At.ECEF(0), inside.spot.centre) > 1500 {
 			t.Errorf("the grey ground is not found: %v", found)
 		}
 		outside := grey{ball{earth.LatLon{Lat: 52, Lon: 8}.ECEF(0), 500}, rest}
-		want := map[region.Class]region.Relation{region.In: region.Within, region.Out: region.Apart}[rest]
+		want := map[atlas.Class]region.Relation{atlas.In: region.Within, atlas.Out: region.Apart}[rest]
 		if rel, _ := r.Compare(outside); rel != want {
 			t.Errorf("grey ground outside the region: %v, want %v", rel, want)
 		}

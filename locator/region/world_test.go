@@ -9,6 +9,7 @@ import (
 	"github.com/golang/geo/s2"
 
 	"github.com/ursa-virtual/ursa/locator/region"
+	"github.com/ursa-virtual/ursa/topology/atlas"
 	"github.com/ursa-virtual/ursa/topology/earth"
 )
 
@@ -116,15 +117,15 @@ type ball struct {
 	radius earth.Metres
 }
 
-func (b ball) Class(id s2.CellID) region.Class {
+func (b ball) Class(id s2.CellID) atlas.Class {
 	c := earth.ColumnOf(id)
 	switch {
 	case c.MaxChord(b.centre) <= b.radius:
-		return region.In
+		return atlas.In
 	case c.MinChord(b.centre) > b.radius:
-		return region.Out
+		return atlas.Out
 	}
-	return region.Border
+	return atlas.Border
 }
 
 func search(t testing.TB, bounds []region.Bound, f int) *region.Region {

@@ -8,8 +8,8 @@ import (
 
 	"github.com/golang/geo/s2"
 
-	"github.com/ursa-virtual/ursa/locator/region"
 	"github.com/ursa-virtual/ursa/locator/verdict"
+	"github.com/ursa-virtual/ursa/topology/atlas"
 	"github.com/ursa-virtual/ursa/topology/earth"
 )
 
@@ -19,15 +19,15 @@ type ball struct {
 	radius earth.Metres
 }
 
-func (b ball) Class(id s2.CellID) region.Class {
+func (b ball) Class(id s2.CellID) atlas.Class {
 	c := earth.ColumnOf(id)
 	switch {
 	case c.MaxChord(b.centre) <= b.radius:
-		return region.In
+		return atlas.In
 	case c.MinChord(b.centre) > b.radius:
-		return region.Out
+		return atlas.Out
 	}
-	return region.Border
+	return atlas.Border
 }
 
 func (b ball) String() string { return "the ball" }
