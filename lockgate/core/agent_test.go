@@ -260,7 +260,7 @@ func TestStopsWithinTOff(t *testing.T) {
 func TestAnIdleWorkloadKeepsItsLease(t *testing.T) {
 	scene(t, nil, func(t *testing.T, g *gate, w *workloadtest.Fake, s *story) {
 		g.set(func() { g.tOff = 5 * time.Second })
-		w.Cores = 0 // it sleeps
+		w.SetCores(0) // it sleeps
 		time.Sleep(time.Minute)
 		if !running(w) || s.count(core.Frozen) != 0 {
 			t.Errorf("an idle workload was frozen %d times", s.count(core.Frozen))

@@ -144,11 +144,14 @@ func window(p Policy, f Facts) (Answer, string) {
 }
 
 func platform(p Policy, f Facts) (Answer, string) {
-	if f.Platform == "" || len(p.Platforms) == 0 {
+	if f.Platform == "" || len(p.Attest) == 0 {
 		return Unknown, "the core's attestation profile, or the list accepted, is not known"
 	}
-	return when(slices.Contains(p.Platforms, f.Platform)),
-		fmt.Sprintf("attestation profile %s; accepted: %s", f.Platform, strings.Join(p.Platforms, ", "))
+	names := make([]string, len(p.Attest))
+	for i, a := range p.Attest {
+		names[i] = a.Platform
+	}
+	return when(slices.Contains(names, f.Platform)), fmt.Sprintf("attestation profile %s; accepted: %s", f.Platform, strings.Join(names, ", "))
 }
 
 func verdict(_ Policy, f Facts) (Answer, string) {

@@ -22,7 +22,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/ursa-virtual/ursa/locator/region"
 	"github.com/ursa-virtual/ursa/lockgate/lock"
+	"github.com/ursa-virtual/ursa/topology/directory"
 	"github.com/ursa-virtual/ursa/topology/earth"
 	"github.com/ursa-virtual/ursa/topology/identity"
 	"github.com/ursa-virtual/ursa/topology/identity/canon"
@@ -40,23 +42,24 @@ const (
 // Policy is one rule set, in canonical CBOR. Every pointer may be absent; what
 // is absent denies.
 type Policy struct {
-	Name            string   `cbor:"1,keyasint"`            // for people
-	Version         uint64   `cbor:"2,keyasint"`            // strictly increasing; 0 is no version
-	Permit          string   `cbor:"3,keyasint,omitempty"`  // permitted region, an expression over the atlas
-	Speed           string   `cbor:"4,keyasint,omitempty"`  // vacuum or fibre
-	F               *uint64  `cbor:"5,keyasint,omitempty"`  // faulty domains tolerated
-	MinDomains      *uint64  `cbor:"6,keyasint,omitempty"`  // distinct domains that must have answered
-	MinStatements   *uint64  `cbor:"7,keyasint,omitempty"`  // statements that must have answered
-	MaxAgeMS        *uint64  `cbor:"8,keyasint,omitempty"`  // oldest challenge that still counts
-	VMaxMMPS        *uint64  `cbor:"9,keyasint,omitempty"`  // fastest that a core may travel, millimetres per second
-	Timing          Timing   `cbor:"10,keyasint,omitempty"` // both or beacon
-	Platforms       []string `cbor:"11,keyasint,omitempty"` // attestation profiles accepted
-	MaxUnits        *uint64  `cbor:"12,keyasint,omitempty"` // most units in one lease
-	TOffMS          *uint64  `cbor:"13,keyasint,omitempty"` // a core stops within this of its last lease
-	LeaseTTLMS      *uint64  `cbor:"14,keyasint,omitempty"` // longest life of a lease
-	NotBeforeUnixNS *int64   `cbor:"15,keyasint,omitempty"` // time window: from
-	NotAfterUnixNS  *int64   `cbor:"16,keyasint,omitempty"` // time window: to (excluded)
-	PerMille        *uint64  `cbor:"17,keyasint,omitempty"` // speed granted in thousandths; absent: full
+	Name            string                  `cbor:"1,keyasint"`            // for people
+	Version         uint64                  `cbor:"2,keyasint"`            // strictly increasing; 0 is no version
+	Permit          string                  `cbor:"3,keyasint,omitempty"`  // permitted region, an expression over the atlas
+	Speed           string                  `cbor:"4,keyasint,omitempty"`  // vacuum or fibre
+	F               *uint64                 `cbor:"5,keyasint,omitempty"`  // faulty domains tolerated
+	MinDomains      *uint64                 `cbor:"6,keyasint,omitempty"`  // distinct domains that must have answered
+	MinStatements   *uint64                 `cbor:"7,keyasint,omitempty"`  // statements that must have answered
+	MaxAgeMS        *uint64                 `cbor:"8,keyasint,omitempty"`  // oldest challenge that still counts
+	VMaxMMPS        *uint64                 `cbor:"9,keyasint,omitempty"`  // fastest that a core may travel, millimetres per second
+	Timing          Timing                  `cbor:"10,keyasint,omitempty"` // both or beacon
+	Attest          []directory.Expectation `cbor:"11,keyasint,omitempty"` // attestation profiles accepted, ascending by platform
+	MaxUnits        *uint64                 `cbor:"12,keyasint,omitempty"` // most units in one lease
+	TOffMS          *uint64                 `cbor:"13,keyasint,omitempty"` // a core stops within this of its last lease
+	LeaseTTLMS      *uint64                 `cbor:"14,keyasint,omitempty"` // longest life of a lease
+	NotBeforeUnixNS *int64                  `cbor:"15,keyasint,omitempty"` // time window: from
+	NotAfterUnixNS  *int64                  `cbor:"16,keyasint,omitempty"` // time window: to (excluded)
+	PerMille        *uint64                 `cbor:"17,keyasint,omitempty"` // speed granted in thousandths; absent: full
+	Audience        string                  `cbor:"18,keyasint,omitempty"` // the constellation whose attestation results count
 }
 
 // MaxSize is the most bytes that an encoded policy may have.
@@ -99,7 +102,7 @@ func (p Policy) Hash() ([32]byte, error) {
 
 // Sane limits: what lies outside is a mistake, and would be a dangerous one.
 const (
-	maxF         = 64
+	maxF         = region.MaxFaulty
 	maxAgeMS     = 24 * 3600 * 1000
 	maxVMaxMMPS  = 12_000_000 // above escape velocity there is nothing to locate
 	maxLeaseMS   = 24 * 3600 * 1000
@@ -131,8 +134,19 @@ func (p Policy) Validate() []error {
 	if p.Timing != TimingBoth && p.Timing != TimingBeacon {
 		bad("timing %q: use both or beacon", p.Timing)
 	}
-	if len(p.Platforms) == 0 {
-		bad("platforms is empty: name the attestation profiles accepted, such as sim, tpm, sev-snp, tdx")
+	if len(p.Attest) == 0 {
+		bad("attest is empty: name the attestation profiles accepted, such as sim, tpm, sev-snp, tdx")
+	}
+	for i, a := range p.Attest {
+		if a.Platform == "" || len(a.Measurements) == 0 {
+			bad("attest entry %d: name the platform and at least one measurement", i+1)
+		}
+		if i > 0 && p.Attest[i-1].Platform >= a.Platform {
+			bad("attest entry %d: platforms must ascend, each named once", i+1)
+		}
+	}
+	if p.Audience == "" {
+		bad("audience is empty: name the constellation whose attestation results count")
 	}
 	for _, c := range []struct {
 		name     string

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ursa-virtual/ursa/lockgate/lock"
 	"github.com/ursa-virtual/ursa/lockgate/policy"
+	"github.com/ursa-virtual/ursa/topology/directory"
 	"github.com/ursa-virtual/ursa/topology/identity"
 	"pgregory.net/rapid"
 )
@@ -15,7 +16,7 @@ import (
 func good() policy.Policy {
 	return policy.Policy{Name: "first", Version: 1, Permit: "DE", Speed: "vacuum", F: new(uint64(0)), MinDomains: new(uint64(3)),
 		MinStatements: new(uint64(3)), MaxAgeMS: new(uint64(10_000)), VMaxMMPS: new(uint64(350_000)), Timing: policy.TimingBoth,
-		Platforms: []string{"sim"}, MaxUnits: new(uint64(5000)), TOffMS: new(uint64(2000)), LeaseTTLMS: new(uint64(60_000)),
+		Attest: []directory.Expectation{{Platform: "sim", Measurements: [][]byte{{1}}, MinTCB: 1}}, Audience: "test", MaxUnits: new(uint64(5000)), TOffMS: new(uint64(2000)), LeaseTTLMS: new(uint64(60_000)),
 		NotBeforeUnixNS: new(int64(100)), NotAfterUnixNS: new(int64(1000))}
 }
 

@@ -20,10 +20,8 @@ type Workload interface {
 // Fake burns CPU time as fast as time passes while it is thawed. It reads the
 // clock of its bubble under testing/synctest.
 type Fake struct {
-	// Cores is how many CPUs it keeps busy.
-	Cores int
-
 	mu    sync.Mutex // guards what follows
+	cores int        // how many CPUs it keeps busy
 	used  time.Duration
 	since time.Time // thawed at; zero: frozen
 	thaws int
@@ -31,8 +29,8 @@ type Fake struct {
 	gone  bool
 }
 
-// NewFake makes a frozen fake.
-func NewFake(cores int) *Fake { return &Fake{Cores: cores, done: make(chan struct{})} }
+// NewFake makes a frozen fake that will keep so many CPUs busy.
+func NewFake(cores int) *Fake { return &Fake{cores: cores, done: make(chan struct{})} }
 
 // settle adds what was burnt since the last look.
 func (f *Fake) settle() {
@@ -40,7 +38,7 @@ func (f *Fake) settle() {
 		return
 	}
 	now := time.Now()
-	f.used += now.Sub(f.since) * time.Duration(f.Cores)
+	f.used += now.Sub(f.since) * time.Duration(f.cores)
 	f.since = now
 }
 
@@ -54,6 +52,14 @@ func (f *Fake) Thaw() error {
 		f.thaws++
 	}
 	return nil
+}
+
+// SetCores changes how many CPUs it keeps busy while it is thawed.
+func (f *Fake) SetCores(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.settle()
+	f.cores = n
 }
 
 // Freeze stops it.

@@ -1,0 +1,76 @@
+package grant
+
+import (
+	"sync"
+	"time"
+
+	"github.com/ursa-virtual/ursa/lockgate/lock"
+	"github.com/ursa-virtual/ursa/topology/identity"
+)
+
+// book is the gate's memory of the challenges it issued: one open challenge for
+// each core, and the last one that was used, so that its replay can be called by
+// its name. It is bounded by the number of enrolled cores and forgets with the
+// process; what was granted is remembered by the store.
+type book struct {
+	mu    sync.Mutex
+	cores map[identity.ID]*page
+}
+
+type page struct {
+	open, used *entry
+}
+
+// entry is one challenge.
+type entry struct {
+	nonce     [32]byte
+	envelope  []byte // as it was sent
+	lockNonce lock.Nonce
+	issued    time.Time // with the monotonic clock
+	ttl       time.Duration
+	answer    *Decision // the refusal that used it up; nil: open, or granted
+	request   [32]byte  // hash of the request that used it up
+}
+
+// put opens a challenge for a core; an earlier open one is void from then on.
+func (b *book) put(core identity.ID, e *entry) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.cores == nil {
+		b.cores = map[identity.ID]*page{}
+	}
+	p := b.cores[core]
+	if p == nil {
+		p = &page{}
+		b.cores[core] = p
+	}
+	p.open = e
+}
+
+// find looks up a core's challenge by its nonce.
+func (b *book) find(core identity.ID, nonce [32]byte) (e *entry, used bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.cores[core]
+	switch {
+	case p == nil:
+		return nil, false
+	case p.open != nil && p.open.nonce == nonce:
+		return p.open, false
+	case p.used != nil && p.used.nonce == nonce:
+		return p.used, true
+	}
+	return nil, false
+}
+
+// use closes a challenge: it was granted (answer nil) or refused for good.
+func (b *book) use(core identity.ID, e *entry, request [32]byte, answer *Decision) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.cores[core]
+	if p == nil || p.open != e {
+		return // another one has taken its place, or it is closed already
+	}
+	e.request, e.answer = request, answer
+	p.open, p.used = nil, e
+}

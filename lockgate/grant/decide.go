@@ -1,0 +1,136 @@
+package grant
+
+import (
+	"errors"
+	"time"
+
+	"github.com/ursa-virtual/ursa/beacon/attest"
+	"github.com/ursa-virtual/ursa/beacon/statement"
+	"github.com/ursa-virtual/ursa/locator/verdict"
+	"github.com/ursa-virtual/ursa/lockgate/lock"
+	"github.com/ursa-virtual/ursa/lockgate/policy"
+	"github.com/ursa-virtual/ursa/lockgate/store"
+)
+
+// ErrChip is a core that attested elsewhere than where it is enrolled: budgets
+// hang on the chip.
+var ErrChip = errors.New("the core attested on another machine than the one it is enrolled on")
+
+// Case is everything that a decision rests on. Nothing else is looked at.
+type Case struct {
+	Request  Request
+	Account  store.Account
+	Expect   statement.Expect // PreviousProof is filled in by Decide
+	Policy   policy.Policy
+	Permit   verdict.Permit
+	Touching verdict.Touching // may be nil
+	Age      time.Duration    // since the challenge was issued, on the gate's clock
+}
+
+// Finding is what a case comes to.
+type Finding struct {
+	RefusedBy string // short name of the check; empty: nothing refused
+	Reason    string // one line for people
+
+	Verified *statement.Verified // nil when the proof was not accepted
+	Previous [32]byte            // the proof that this one names
+	Verdict  verdict.Verdict     // zero when it did not come to one
+	Judged   bool                // whether it did
+	Platform string              // of the core, as appraised
+	Outcome  policy.Outcome      // of the policy
+	Units    lock.Units          // to be released, clipped
+	Life     time.Duration       // for which the verdict holds, at most the policy's
+}
+
+func (f Finding) refuse(by, reason string) Finding {
+	f.RefusedBy, f.Reason = by, reason
+	return f
+}
+
+// Decide verifies a case; it is a pure function of it. What it does not refuse
+// may be released.
+func Decide(c Case) Finding {
+	var f Finding
+	claim, err := statement.DecodeProof(c.Request.Proof)
+	if err != nil {
+		return f.refuse(nameOf(err, RefusedProof), err.Error())
+	}
+	f.Previous = pick(previousProofs(c.Account, c.Request.Usage, statement.FirstProof(c.Request.Core)), claim.PreviousProof)
+	c.Expect.PreviousProof = f.Previous
+	if f.Verified, err = statement.VerifyProof(c.Request.Proof, c.Expect); err != nil {
+		return f.refuse(nameOf(err, RefusedProof), err.Error())
+	}
+	if f.Platform, err = appraise(f.Verified, c.Expect, c.Policy, c.Account.Chip); err != nil {
+		return f.refuse(RefusedAttestation, err.Error())
+	}
+	if f.Verdict, err = Judge(f.Verified.Facts, c.Policy, c.Age, c.Permit, c.Touching); err != nil {
+		return f.refuse(judgeName(err), err.Error())
+	}
+	f.Judged = true
+	return f.weigh(c)
+}
+
+// appraise verifies every attestation result that the proof rests on, and that
+// the core's is of the chip that it is enrolled on.
+func appraise(v *statement.Verified, x statement.Expect, p policy.Policy, chip [32]byte) (platform string, err error) {
+	res, err := attest.VerifyProof(v, x.Directory, attest.Policy{Accept: p.Attest}, p.Audience, x.NowUnixNS)
+	if err != nil {
+		return "", err
+	}
+	core := res.Core.Result()
+	if core.Machine != chip {
+		return "", ErrChip
+	}
+	return string(core.Platform), nil
+}
+
+// pick finds what the proof names among what it may name; if it names anything
+// else, verification will say so.
+func pick(allowed [][32]byte, named [32]byte) [32]byte {
+	for _, a := range allowed {
+		if a == named {
+			return a
+		}
+	}
+	return allowed[0]
+}
+
+func judgeName(err error) string {
+	if errors.Is(err, ErrPolicy) {
+		return RefusedOutcome
+	}
+	return RefusedVerdict
+}
+
+// weigh lets the policy speak on what was found.
+func (f Finding) weigh(c Case) Finding {
+	f.Units = c.Request.Want
+	if c.Policy.MaxUnits != nil {
+		f.Units = min(f.Units, lock.Units(*c.Policy.MaxUnits))
+	}
+	clipped := uint64(f.Units)
+	reportErr := checkReport(c.Request.Usage, c.Request.LockSeq, c.Account)
+	ageMS := uint64((c.Age + time.Millisecond - 1) / time.Millisecond)
+	statements, domains := uint64(f.Verdict.Statements()), uint64(f.Verdict.Domains())
+	f.Outcome = policy.Evaluate(c.Policy, policy.Facts{NowUnixNS: &c.Expect.NowUnixNS, Verdict: f.Verdict.Kind().String(),
+		Statements: &statements, Domains: &domains, AgeMS: &ageMS, Platform: f.Platform, WantUnits: &clipped,
+		ReportOK: new(reportErr == nil)})
+	if check, refused := f.Outcome.Refusal(); refused {
+		why := check.Why
+		switch check.Rule {
+		case policy.RuleVerdict:
+			why = f.Verdict.Reason()
+		case policy.RuleReport:
+			why = reportErr.Error()
+		}
+		return f.refuse(check.Rule, why)
+	}
+	if f.Units = min(f.Units, c.Account.Remaining()); f.Units == 0 {
+		return f.refuse(RefusedBudget, "the chip's budget is spent")
+	}
+	f.Life = f.Verdict.StaysInside(time.Duration(*c.Policy.LeaseTTLMS) * time.Millisecond)
+	if f.Life <= 0 {
+		return f.refuse(RefusedLife, "a core moving at v_max would leave the permitted region at once")
+	}
+	return f
+}

@@ -1,0 +1,249 @@
+package grant
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/ursa-virtual/ursa/beacon/statement"
+	"github.com/ursa-virtual/ursa/locator/verdict"
+	"github.com/ursa-virtual/ursa/lockgate/ledger"
+	"github.com/ursa-virtual/ursa/lockgate/lock"
+	"github.com/ursa-virtual/ursa/lockgate/policy"
+	"github.com/ursa-virtual/ursa/lockgate/store"
+	"github.com/ursa-virtual/ursa/topology/atlas"
+	"github.com/ursa-virtual/ursa/topology/directory"
+	"github.com/ursa-virtual/ursa/topology/earth"
+	"github.com/ursa-virtual/ursa/topology/identity"
+)
+
+// Config of a gate.
+type Config struct {
+	Key       *identity.Private    // the gate's, listed in the directory; needed
+	Store     store.Store          // needed
+	Directory *directory.Directory // verified; needed
+	Policy    policy.Policy        // complete; needed
+	Permit    verdict.Permit       // nil: the policy's expression, from the atlas
+	Touching  verdict.Touching     // nil with Permit: verdicts do not say what they touch
+
+	Metro, Random        int              // beacons near the claim, and drawn; both 0: 8 and 4
+	RoundsMin, RoundsMax uint64           // valid rounds needed, and sent at most, per beacon; 0: 8 and 32
+	TTL                  time.Duration    // of a challenge; 0: the policy's greatest age, at most a minute
+	Now                  func() time.Time // nil: time.Now; its readings carry a monotonic clock
+	Entropy              io.Reader        // nil: the system's
+}
+
+// ErrConfig is a configuration that lacks something.
+var ErrConfig = errors.New("grant: key, store, verified directory and complete policy must be set")
+
+// ErrDirectoryGate is a directory that does not list the gate.
+var ErrDirectoryGate = errors.New("grant: the directory does not list this gate")
+
+// compiled is a policy in force with what it means.
+type compiled struct {
+	policy     policy.Policy
+	hash       [32]byte
+	permit     verdict.Permit
+	permitHash [32]byte // zero when the permit was handed in
+	touching   verdict.Touching
+}
+
+// Gate issues challenges and leases. All methods may be called at once.
+type Gate struct {
+	cfg       Config
+	rules     atomic.Pointer[compiled]
+	directory atomic.Pointer[directory.Directory]
+	roots     *identity.RootCache
+	book      book
+}
+
+// New makes a gate. Policy and directory in force become leaves of the ledger.
+func New(ctx context.Context, cfg Config) (*Gate, error) {
+	if cfg.Key == nil || cfg.Store == nil || cfg.Directory == nil {
+		return nil, ErrConfig
+	}
+	if cfg.Metro == 0 && cfg.Random == 0 {
+		cfg.Metro, cfg.Random = 8, 4
+	}
+	if cfg.RoundsMin == 0 {
+		cfg.RoundsMin = statement.MinRounds
+	}
+	if cfg.RoundsMax == 0 {
+		cfg.RoundsMax = max(32, cfg.RoundsMin)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Entropy == nil {
+		cfg.Entropy = rand.Reader
+	}
+	g := &Gate{cfg: cfg, roots: identity.NewRootCache(4096)}
+	if err := g.SetDirectory(ctx, cfg.Directory); err != nil {
+		return nil, err
+	}
+	if err := g.setPolicy(ctx, cfg.Policy, cfg.Permit, cfg.Touching); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// Public is the gate's public key.
+func (g *Gate) Public() identity.Public { return g.cfg.Key.Public() }
+
+// Policy is the one in force.
+func (g *Gate) Policy() policy.Policy { return g.rules.Load().policy }
+
+// Directory is the one in force.
+func (g *Gate) Directory() *directory.Directory { return g.directory.Load() }
+
+// SetDirectory puts a verified directory into force. Open challenges of another
+// epoch are refused from then on.
+func (g *Gate) SetDirectory(ctx context.Context, d *directory.Directory) error {
+	now := g.cfg.Now()
+	if err := d.ValidAt(now.UnixNano()); err != nil {
+		return fmt.Errorf("grant: %w", err)
+	}
+	if old := g.directory.Load(); old != nil && d.Epoch < old.Epoch {
+		return fmt.Errorf("grant: %w", directory.ErrOldEpoch)
+	}
+	if _, ok := d.Gate(g.cfg.Key.ID()); !ok {
+		return ErrDirectoryGate
+	}
+	if err := g.note(ctx, ledger.Leaf{Kind: ledger.KindDirectory, Epoch: d.Epoch, Object: d.Hash()}); err != nil {
+		return err
+	}
+	g.directory.Store(d)
+	return nil
+}
+
+// SetPolicy puts a policy into force that succeeds the present one. Open
+// challenges under the old one are refused from then on.
+func (g *Gate) SetPolicy(ctx context.Context, p policy.Policy) error {
+	if err := p.Succeeds(g.rules.Load().policy); err != nil {
+		return err
+	}
+	return g.setPolicy(ctx, p, nil, nil)
+}
+
+func (g *Gate) setPolicy(ctx context.Context, p policy.Policy, area verdict.Permit, touching verdict.Touching) error {
+	if problems := p.Validate(); len(problems) > 0 {
+		return fmt.Errorf("%w: %w", ErrConfig, errors.Join(problems...))
+	}
+	c := &compiled{policy: p, permit: area, touching: touching}
+	var err error
+	if c.hash, err = p.Hash(); err != nil {
+		return err
+	}
+	if area == nil {
+		if c.permit, c.permitHash, err = Permit(p.Permit); err != nil {
+			return err
+		}
+		c.touching = atlas.CountriesTouching
+	}
+	if err := g.note(ctx, ledger.Leaf{Kind: ledger.KindPolicy, PolicyHash: c.hash, Object: c.hash}); err != nil {
+		return err
+	}
+	g.rules.Store(c)
+	return nil
+}
+
+// note appends a leaf that is no grant.
+func (g *Gate) note(ctx context.Context, l ledger.Leaf) error {
+	l.Version, l.AtUnixMS = ledger.Version, g.cfg.Now().UnixMilli()
+	b, err := l.Encode()
+	if err != nil {
+		return err
+	}
+	if _, err := g.cfg.Store.Append(ctx, b); err != nil {
+		return fmt.Errorf("grant: cannot write the ledger: %w", err)
+	}
+	return nil
+}
+
+// Question is a core's wish for a challenge. That the core signed it has been
+// checked by whoever made it.
+type Question struct {
+	Core      identity.ID
+	Claim     earth.LatLon // where it says it is: chooses the committee, proves nothing
+	LockNonce lock.Nonce
+	LockSeq   uint64
+}
+
+// Denial is a refusal before it came to a decision on a proof.
+type Denial struct {
+	RefusedBy string
+	Reason    string
+}
+
+// Error says both.
+func (d *Denial) Error() string { return d.RefusedBy + ": " + d.Reason }
+
+// Challenge issues a challenge for an enrolled core. A *Denial is a definite
+// no; any other error is the gate's own trouble.
+func (g *Gate) Challenge(ctx context.Context, q Question) ([]byte, error) {
+	a, err := g.cfg.Store.Account(ctx, q.Core)
+	if err != nil {
+		if name, no := refusal(err); no {
+			return nil, g.deny(ctx, name, err.Error())
+		}
+		return nil, err
+	}
+	switch {
+	case !a.Enabled:
+		return nil, g.deny(ctx, RefusedRevoked, store.ErrDisabled.Error())
+	case q.LockNonce == lock.Nonce{}:
+		return nil, g.deny(ctx, RefusedLockNonce, "the lock nonce is missing")
+	case q.LockSeq <= a.LastSeq:
+		return nil, g.deny(ctx, RefusedSequence, store.ErrSequence.Error())
+	case q.Claim.Validate() != nil:
+		return nil, g.deny(ctx, RefusedPlace, q.Claim.Validate().Error())
+	}
+	c, err := g.question(q)
+	if err != nil {
+		return nil, g.deny(ctx, RefusedCommittee, err.Error())
+	}
+	env, err := c.Seal(g.cfg.Key)
+	if err != nil {
+		return nil, fmt.Errorf("grant: cannot seal a challenge: %w", err)
+	}
+	out, err := env.Encode()
+	if err != nil {
+		return nil, fmt.Errorf("grant: %w", err)
+	}
+	g.book.put(q.Core, &entry{nonce: c.NonceG, envelope: out, lockNonce: q.LockNonce, issued: g.cfg.Now(), ttl: time.Duration(c.TTLNS)})
+	return out, nil
+}
+
+// question composes a challenge.
+func (g *Gate) question(q Question) (statement.Challenge, error) {
+	rules, d, now := g.rules.Load(), g.directory.Load(), g.cfg.Now().UnixNano()
+	c := statement.Challenge{Core: q.Core, PolicyHash: rules.hash, DirectoryEpoch: d.Epoch, DirectoryHash: d.Hash(),
+		IssuedUnixNS: now, TTLNS: int64(g.ttl(rules.policy)), RoundsMin: g.cfg.RoundsMin, RoundsMax: g.cfg.RoundsMax}
+	if _, err := io.ReadFull(g.cfg.Entropy, c.NonceG[:]); err != nil {
+		return c, fmt.Errorf("no entropy for a nonce: %w", err)
+	}
+	if err := d.ValidAt(now); err != nil {
+		return c, err
+	}
+	var err error
+	c.Committee, err = d.Committee(directory.Selection{Claim: q.Claim.ECEF(0), NonceG: c.NonceG, Metro: g.cfg.Metro,
+		Random: g.cfg.Random, F: int(*rules.policy.F), NowUnixNS: now})
+	return c, err
+}
+
+func (g *Gate) ttl(p policy.Policy) time.Duration {
+	if g.cfg.TTL > 0 {
+		return min(g.cfg.TTL, statement.MaxTTL)
+	}
+	return min(time.Duration(*p.MaxAgeMS)*time.Millisecond, time.Minute)
+}
+
+// deny counts a refusal. That it cannot be counted changes nothing of it.
+func (g *Gate) deny(ctx context.Context, by, reason string) *Denial {
+	_ = g.cfg.Store.Deny(ctx, by)
+	return &Denial{RefusedBy: by, Reason: reason}
+}

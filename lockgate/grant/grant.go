@@ -1,0 +1,247 @@
+package grant
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/ursa-virtual/ursa/beacon/statement"
+	"github.com/ursa-virtual/ursa/lockgate/keys"
+	"github.com/ursa-virtual/ursa/lockgate/ledger"
+	"github.com/ursa-virtual/ursa/lockgate/store"
+	"github.com/ursa-virtual/ursa/topology/identity"
+)
+
+// Decision is the gate's answer to a request. Exactly one of Lease and
+// RefusedBy is set.
+type Decision struct {
+	Granted   bool
+	Repeated  bool   // the request had been answered before; only Lease is set then
+	Lease     []byte // envelope; identical in every retry
+	RefusedBy string // short name of the check
+	Reason    string // one line for people
+	Finding   Finding
+	Record    Record // what evidence is made of; empty when it did not come to a proof
+}
+
+// Record is what the gate knew when it decided, for whoever re-verifies it.
+type Record struct {
+	Challenge     []byte        // envelope
+	IssuedUnixNS  int64         // of the challenge
+	DecidedUnixNS int64         // the gate's clock
+	Age           time.Duration // of the challenge, on the monotonic clock
+	Previous      [32]byte      // proof that this one had to name
+	PolicyHash    [32]byte      // in force
+	PermitHash    [32]byte      // of the compiled region; zero: not from the atlas
+	Salt          [32]byte      // opens the ledger's commitment
+	Leaf          uint64        // index in the ledger
+}
+
+// Grant decides a request. The error is the gate's own trouble: then nothing is
+// known of the outcome and the core sends the same request again.
+func (g *Gate) Grant(ctx context.Context, r Request) (Decision, error) {
+	hash, err := r.Hash()
+	if err != nil {
+		return Decision{}, err
+	}
+	before, done, err := g.cfg.Store.Lookup(ctx, r.Core, r.RequestID, hash)
+	switch {
+	case err != nil:
+		return g.troubled(ctx, err)
+	case done:
+		return Decision{Granted: true, Repeated: true, Lease: before.Response}, nil
+	}
+	if r.RequestID == ([16]byte{}) {
+		return g.refuse(ctx, RefusedRequest, "the request id is missing"), nil
+	}
+	a, err := g.cfg.Store.Account(ctx, r.Core)
+	if err != nil {
+		return g.troubled(ctx, err)
+	}
+	if !a.Enabled {
+		return g.refuse(ctx, RefusedRevoked, store.ErrDisabled.Error()), nil
+	}
+	e, no, err := g.challengeOf(ctx, r, hash)
+	if err != nil {
+		return Decision{}, err
+	}
+	if no != nil {
+		return *no, nil
+	}
+	return g.decide(ctx, r, hash, a, e)
+}
+
+// challengeOf finds the open challenge that a request answers, or the refusal.
+func (g *Gate) challengeOf(ctx context.Context, r Request, hash [32]byte) (*entry, *Decision, error) {
+	no := func(by, reason string) (*entry, *Decision, error) {
+		d := g.refuse(ctx, by, reason)
+		return nil, &d, nil
+	}
+	claim, err := statement.DecodeProof(r.Proof)
+	if err != nil {
+		return no(nameOf(err, RefusedProof), err.Error())
+	}
+	c, err := statement.DecodeChallenge(claim.Challenge.Payload)
+	if err != nil {
+		return no(nameOf(err, RefusedProof), err.Error())
+	}
+	if c.Core != r.Core {
+		return no(RefusedOtherCore, "the challenge asked core "+c.Core.Short())
+	}
+	e, used := g.book.find(r.Core, c.NonceG)
+	switch {
+	case e != nil && used && e.answer != nil && e.request == hash:
+		return nil, e.answer, nil // the same request again: the same refusal again
+	case used:
+		return no(RefusedConsumed, "the challenge was answered already")
+	case e == nil:
+		gone, err := g.cfg.Store.Consumed(ctx, c.NonceG)
+		if err != nil {
+			return nil, nil, err
+		}
+		if gone {
+			return no(RefusedConsumed, "the challenge was answered already")
+		}
+		return no(RefusedUnknown, "no such challenge is open; ask for a new one")
+	case e.lockNonce != r.LockNonce:
+		return no(RefusedLockNonce, "the challenge was asked with another lock nonce")
+	case g.cfg.Now().Sub(e.issued) > e.ttl:
+		return no(RefusedExpired, "the challenge has expired; ask for a new one")
+	}
+	return e, nil, nil
+}
+
+// decide verifies, and grants what nothing refuses. A refusal uses the
+// challenge up: one challenge, one attempt.
+func (g *Gate) decide(ctx context.Context, r Request, hash [32]byte, a store.Account, e *entry) (Decision, error) {
+	rules, d, now := g.rules.Load(), g.directory.Load(), g.cfg.Now()
+	rec := Record{Challenge: e.envelope, IssuedUnixNS: e.issued.UnixNano(), DecidedUnixNS: now.UnixNano(),
+		Age: max(now.Sub(e.issued), 1), PolicyHash: rules.hash, PermitHash: rules.permitHash}
+	f := Decide(Case{Request: r, Account: a, Policy: rules.policy, Permit: rules.permit, Touching: rules.touching,
+		Age: rec.Age,
+		Expect: statement.Expect{Directory: d, Gate: g.cfg.Key.ID(), Core: r.Core, NonceG: e.nonce, PolicyHash: rules.hash,
+			NowUnixNS: rec.DecidedUnixNS, Roots: g.roots}})
+	rec.Previous = f.Previous
+	if f.RefusedBy == "" && r.LockSeq <= a.LastSeq {
+		f = f.refuse(RefusedSequence, store.ErrSequence.Error())
+	}
+	out := Decision{RefusedBy: f.RefusedBy, Reason: f.Reason, Finding: f, Record: rec}
+	if f.RefusedBy != "" {
+		if f.RefusedBy == RefusedFork {
+			// The core's own signature stands under a proof that forks its
+			// chain: its key is in use twice, and a key that exists twice has no
+			// place. Neither copy is served until somebody has looked.
+			if err := g.cfg.Store.Enable(ctx, r.Core, false); err != nil {
+				return Decision{}, err
+			}
+		}
+		_ = g.cfg.Store.Deny(ctx, f.RefusedBy)
+		g.book.use(r.Core, e, hash, &out)
+		return out, nil
+	}
+	if err := g.release(ctx, r, hash, a, e, &out); err != nil {
+		name, no := refusal(err)
+		if !no {
+			return Decision{}, err
+		}
+		out.RefusedBy, out.Reason = name, err.Error()
+		_ = g.cfg.Store.Deny(ctx, name)
+		if name != RefusedConcurrent && name != RefusedConsumed {
+			g.book.use(r.Core, e, hash, &out)
+		}
+		return out, nil
+	}
+	g.book.use(r.Core, e, hash, nil)
+	return out, nil
+}
+
+// release makes the lease and the one transaction. Only what the transaction
+// left behind is sent: it may be the answer of a twin request that was faster.
+func (g *Gate) release(ctx context.Context, r Request, hash [32]byte, a store.Account, e *entry, out *Decision) error {
+	rules, f := g.rules.Load(), out.Finding
+	terms := keys.Terms{RequestID: r.RequestID, Core: r.Core, LockNonce: r.LockNonce, LockSeq: r.LockSeq, Units: uint64(f.Units),
+		PolicyHash: out.Record.PolicyHash, ChallengeHash: f.Verified.Asked.Hash(), ProofHash: f.Verified.Hash,
+		IssuedUnixNS: out.Record.DecidedUnixNS, NotAfterUnixNS: out.Record.DecidedUnixNS + int64(f.Life),
+		TOffMS: max(min(*rules.policy.TOffMS, uint64(f.Life/time.Millisecond)), 1)}
+	class, perMille := rules.policy.Class()
+	terms.Class, terms.PerMille = uint8(class), perMille
+	for _, b := range [][]byte{terms.Serial[:], out.Record.Salt[:]} {
+		if _, err := io.ReadFull(g.cfg.Entropy, b); err != nil {
+			return fmt.Errorf("grant: no entropy: %w", err)
+		}
+	}
+	env, lease, err := keys.Issue(g.cfg.Key, f.Verified.Core, terms, g.cfg.Entropy)
+	if err != nil {
+		return err
+	}
+	leaf, err := leafOf(lease, out.Record.Salt, f)
+	if err != nil {
+		return err
+	}
+	res, err := g.cfg.Store.Grant(ctx, store.Grant{Core: r.Core, Chip: a.Chip, RequestID: r.RequestID, RequestHash: hash,
+		Nonce: e.nonce, LockNonce: r.LockNonce, LockSeq: r.LockSeq, PrevSeq: a.LastSeq, Units: f.Units,
+		Accepted: r.Usage.Accepted, Used: r.Usage.Used, Redeemed: r.Usage.Redeemed,
+		ProofHash: f.Verified.Hash, PrevProof: out.Record.Previous,
+		Response: env, Leaf: leaf, AtUnixNS: out.Record.DecidedUnixNS})
+	if err != nil {
+		return err
+	}
+	out.Granted, out.Repeated, out.Lease, out.Record.Leaf = true, res.Repeated, res.Response, res.Leaf
+	if res.Repeated {
+		*out = Decision{Granted: true, Repeated: true, Lease: res.Response}
+	}
+	return nil
+}
+
+// leafOf is what the ledger says of a lease.
+func leafOf(l keys.Lease, salt [32]byte, f Finding) ([]byte, error) {
+	object, err := l.Hash()
+	if err != nil {
+		return nil, err
+	}
+	ms := int64(time.Millisecond)
+	return ledger.Leaf{Version: ledger.Version, Kind: ledger.KindGrant, AtUnixMS: l.Terms.IssuedUnixNS / ms, Units: l.Terms.Units,
+		PolicyHash: l.Terms.PolicyHash, Epoch: f.Verified.Asked.Challenge().DirectoryEpoch, Object: object,
+		Commitment: ledger.Commit(salt, l.Terms.Core, l.Terms.ProofHash),
+		NotAfterMS: (l.Terms.NotAfterUnixNS + ms - 1) / ms}.Encode()
+}
+
+func (g *Gate) refuse(ctx context.Context, by, reason string) Decision {
+	d := g.deny(ctx, by, reason)
+	return Decision{RefusedBy: d.RefusedBy, Reason: d.Reason}
+}
+
+// troubled turns a definite no of the store into a refusal and passes on the rest.
+func (g *Gate) troubled(ctx context.Context, err error) (Decision, error) {
+	if name, no := refusal(err); no {
+		return g.refuse(ctx, name, err.Error()), nil
+	}
+	return Decision{}, err
+}
+
+// Enrol adds a core to the gate: its id follows from its key.
+func (g *Gate) Enrol(ctx context.Context, core identity.Public, a store.Account) error {
+	b, err := core.MarshalBinary()
+	if err != nil {
+		return fmt.Errorf("grant: %w", err)
+	}
+	if core.Role() != identity.RoleCore {
+		return fmt.Errorf("grant: %w", statement.ErrCoreRole)
+	}
+	a.Core, a.Public = core.ID(), b
+	return g.cfg.Store.Enrol(ctx, a)
+}
+
+// Key is the enrolled key of a core, to check its signatures with. A *Denial
+// when it is not enrolled.
+func (g *Gate) Key(ctx context.Context, core identity.ID) (identity.Public, error) {
+	a, err := g.cfg.Store.Account(ctx, core)
+	if err != nil {
+		if name, no := refusal(err); no {
+			return identity.Public{}, g.deny(ctx, name, err.Error())
+		}
+		return identity.Public{}, err
+	}
+	return identity.ParsePublic(a.Public)
+}
