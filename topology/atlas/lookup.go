@@ -1,7 +1,6 @@
 package atlas
 
 import (
-	"github.com/golang/geo/s1"
 	"github.com/golang/geo/s2"
 
 	"github.com/ursa-virtual/ursa/topology/atlas/internal/quad"
@@ -84,26 +83,25 @@ func addOnce(list []string, s string) []string {
 	return append(list, s)
 }
 
+// coastTree is the shape of all land, as a tree that knows its edges within a distance.
+func (w *world) coastTree(within earth.Metres) *quad.Tree[bool] {
+	land := w.newAtomSet()
+	for i := range w.atoms[1:] {
+		land.add(i + 1)
+	}
+	return w.sets.of(land, nil, false).tree(within)
+}
+
 // snap looks for the nearest edge of land within reach; the atom beside it is the place.
 func (w *world) snap(p s2.Point, within earth.Metres) (Place, bool) {
 	if !(within > 0) {
 		return Place{}, false
 	}
-	limit := s1.ChordAngleFromAngle(outerAngle(within))
-	tree := w.touches.at(within)
-	best, found := limit, int32(-1)
-	for _, e := range tree.Find(s2.CellFromPoint(p).ID()).Near {
-		if w.zoneOf(e) != nil {
-			continue
-		}
-		if d, less := s2.UpdateMinDistance(p, w.points[e], w.points[e+1], best); less {
-			best, found = d, e
-		}
-	}
-	if found < 0 {
+	found, d, ok := w.coastTree(within).Find(s2.CellFromPoint(p).ID()).Nearest(p, outerAngle(within))
+	if !ok {
 		return Place{}, false
 	}
-	off := leastMetres(best.Angle())
+	off := leastMetres(d)
 	if off > within {
 		return Place{}, false
 	}
@@ -134,14 +132,17 @@ func (t toggles) toggle(a uint16) toggles {
 	return append(t, a)
 }
 
-// walk toggles what lies between two points, given all edges that may. It works in t.
-func (w *world) walk(t toggles, from, to s2.Point, edges []int32) toggles {
+// walk toggles what lies between two points of a node. It works in t.
+func (w *world) walk(t toggles, from, to s2.Point, n *quad.Node[toggles]) toggles {
 	crosser := s2.NewEdgeCrosser(from, to)
-	for _, e := range edges {
+	half := from.Distance(to) / 2
+	between := quad.Ball{Centre: s2.Point{Vector: from.Add(to.Vector).Normalize()}, Radius: half + quad.Slack}
+	n.Edges(&between, func(e int32) bool {
 		if crosser.EdgeOrVertexCrossing(w.points[e], w.points[e+1]) {
 			t = t.toggle(w.left[e]).toggle(w.right[e])
 		}
-	}
+		return true
+	})
 	return t
 }
 
@@ -149,22 +150,22 @@ func (w *world) walk(t toggles, from, to s2.Point, edges []int32) toggles {
 const few = 6
 
 // growPlace finds the atoms at a cell's centre, from its parent's.
-func (w *world) growPlace(parent *quad.Node[toggles], id s2.CellID, near []int32) (toggles, bool) {
+func (w *world) growPlace(parent, n *quad.Node[toggles]) (toggles, bool) {
 	if parent == nil {
-		return toggles(nil).toggle(uint16(w.faceAtoms[id.Face()])), true
+		return toggles(nil).toggle(uint16(w.faceAtoms[n.ID.Face()])), true
 	}
 	var scratch [32]uint16
-	t := w.walk(append(scratch[:0], parent.Value...), parent.ID.Point(), id.Point(), parent.Near)
-	return append(toggles(nil), t...), len(near) > few
+	t := w.walk(append(scratch[:0], parent.Value...), parent.ID.Point(), n.ID.Point(), parent)
+	return append(toggles(nil), t...), !n.Few(few)
 }
 
 // atomAt returns the atom that holds a point, 0 at sea. In a sliver held by two, the lower number.
 func (w *world) atomAt(p s2.Point) int {
 	n := w.place.Find(s2.CellFromPoint(p).ID())
 	t := n.Value
-	if len(n.Near) > 0 {
+	if !n.Clear() {
 		var scratch [32]uint16
-		t = w.walk(append(scratch[:0], t...), n.ID.Point(), p, n.Near)
+		t = w.walk(append(scratch[:0], t...), n.ID.Point(), p, n)
 	}
 	best := 0
 	for _, a := range t {

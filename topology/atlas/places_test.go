@@ -36,7 +36,7 @@ func TestPlaces(t *testing.T) {
 		claimants   []string
 	}{
 		{"Frankfurt, an ordinary place", at(50.11, 8.68), "DE", "DE-HE", nil},
-		{"Svalbard is SJ, not NO", at(78.22, 15.65), "SJ", "NO-21", nil},
+		{"Svalbard is SJ, not NO", at(78.2, 15.6), "SJ", "NO-21", nil},
 		{"Jan Mayen, which the source draws in Nordland", at(71.0, -8.4), "SJ", "NO-22", nil},
 		{"Lesotho, an enclave in South Africa", at(-29.5, 28.2), "LS", "LS-K", nil},
 		{"South Africa just outside Lesotho", at(-29.12, 26.22), "ZA", "ZA-FS", nil},
@@ -65,7 +65,7 @@ func TestPlaces(t *testing.T) {
 		{"Taiwan", at(25.04, 121.55), "TW", "TW-TPE", []string{"TW", "CN"}},
 		{"Golan, which the source draws in Israel", at(33.0, 35.78), "IL", "IL-Z", []string{"IL", "SY"}},
 		{"Hala'ib, which the source draws in Egypt", at(22.3, 35.8), "EG", "EG-BA", []string{"EG", "SD"}},
-		{"Siachen", at(35.42, 77.11), "IN", "IN-X06~", []string{"IN", "PK", "CN"}},
+		{"Siachen", at(35.42, 77.11), "IN", "IN-X06~", []string{"IN", "PK"}},
 		{"Lake Michigan belongs to its states", at(43.5, -87), "US", "US-MI", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

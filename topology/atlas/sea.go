@@ -47,20 +47,21 @@ func coastOf(w *world, r reading, land shapeNode) coast {
 func (s *shape) reachTree(d earth.Metres) *quad.Tree[bool] {
 	return quad.New(s.edges, s.rim, quad.Config[bool]{
 		Margin: outerAngle(d), Floor: reachFloor,
-		Grow: func(_ *quad.Node[bool], id s2.CellID, near []int32) (bool, bool) {
-			bound := s2.CellFromCellID(id).CapBound()
-			if room := innerAngle(d) - bound.Radius() - 2*quad.Slack; room > 0 {
-				limit := quad.NewLimit(room)
-				for _, e := range near {
-					if s.edges.Near(bound.Center(), e, limit) {
-						return true, false
-					}
-				}
-			}
-			if len(near) == 0 {
+		Grow: func(_, n *quad.Node[bool]) (bool, bool) {
+			bound := s2.CellFromCellID(n.ID).CapBound()
+			if n.Clear() {
 				return s.contains(bound.Center()), false
 			}
-			return false, true
+			room := innerAngle(d) - bound.Radius() - 2*quad.Slack
+			if room <= 0 {
+				return false, true
+			}
+			limit, within := quad.NewLimit(room), false
+			n.Edges(&quad.Ball{Centre: bound.Center(), Radius: room}, func(e int32) bool {
+				within = s.edges.Near(bound.Center(), e, limit)
+				return !within
+			})
+			return within, !within
 		},
 	})
 }

@@ -40,11 +40,11 @@ func (s *shape) tree(margin earth.Metres) *quad.Tree[bool] {
 	}
 	t := quad.New(s.edges, s.rim, quad.Config[bool]{
 		Margin: outerAngle(margin), Floor: floor,
-		Grow: func(_ *quad.Node[bool], id s2.CellID, near []int32) (bool, bool) {
-			if len(near) > 0 {
+		Grow: func(_, n *quad.Node[bool]) (bool, bool) {
+			if !n.Clear() {
 				return false, true
 			}
-			return s.contains(id.Point()), false
+			return s.contains(n.ID.Point()), false
 		},
 	})
 	s.trees[margin] = t
@@ -58,15 +58,9 @@ func (s *shape) tree(margin earth.Metres) *quad.Tree[bool] {
 func (s *shape) classify(c *view, margin earth.Metres) Class {
 	n := s.tree(margin).Find(c.id)
 	in := n.Value
-	if len(n.Near) > 0 {
-		if n.ID == c.id {
+	if !n.Clear() {
+		if n.ID == c.id || n.Within(c.body()) {
 			return Border
-		}
-		limit := quad.NewLimit(outerAngle(margin))
-		for _, e := range n.Near {
-			if s.edges.WithinCell(c.body(), e, limit) {
-				return Border
-			}
 		}
 		in = s.contains(c.centre())
 	}
@@ -82,13 +76,8 @@ func (s *shape) distance(p s2.Point, side Class, limit earth.Metres) (s1.Angle, 
 	if s.contains(p) == (side == In) {
 		return 0, true
 	}
-	best, found := s1.ChordAngleFromAngle(outerAngle(limit)), false
-	for _, e := range s.tree(limit).Find(s2.CellFromPoint(p).ID()).Near {
-		if d, less := s2.UpdateMinDistance(p, s.edges[e], s.edges[e+1], best); less {
-			best, found = d, true
-		}
-	}
-	return best.Angle() + quad.Slack, found
+	_, d, found := s.tree(limit).Find(s2.CellFromPoint(p).ID()).Nearest(p, outerAngle(limit))
+	return d + quad.Slack, found
 }
 
 // holds says whether a cell is on one side by a margin. With a negative margin every point of the cell must come within that

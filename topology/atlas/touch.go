@@ -63,32 +63,33 @@ func CountriesWithin(margin earth.Metres, cells ...s2.CellID) []string {
 
 func (w *world) touching(tree *quad.Tree[countrySet], id s2.CellID, margin earth.Metres) countrySet {
 	n := tree.Find(id)
-	if n.ID == id || len(n.Near) == 0 {
+	if n.ID == id || n.Clear() {
 		return n.Value
 	}
 	cell, limit := s2.CellFromCellID(id), quad.NewLimit(outerAngle(margin))
-	var near []int32
-	for _, e := range n.Near {
+	s := w.claimantsAt(id.Point())
+	n.Edges(&quad.Ball{Centre: cell.Center(), Radius: cell.CapBound().Radius() + outerAngle(margin)}, func(e int32) bool {
 		if w.points.WithinCell(cell, e, limit) {
-			near = append(near, e)
+			s.merge(w.claimantsBeside(e))
 		}
-	}
-	return w.claimants(id, near)
+		return true
+	})
+	return s
 }
 
-// claimants returns all who claim land at a cell's centre or beside an edge near it. An atom that holds any point of the cell
-// either holds the centre too or has an edge in the cell.
-func (w *world) claimants(id s2.CellID, near []int32) countrySet {
-	var s countrySet
-	centre := id.Point()
-	s.merge(w.atoms[w.atomAt(centre)].countries)
-	w.zonesAt(centre, func(z *zone) { s.merge(z.countries) })
-	for _, e := range near {
-		if z := w.zoneOf(e); z != nil {
-			s.merge(z.countries)
-		}
-		s.merge(w.atoms[w.left[e]].countries)
-		s.merge(w.atoms[w.right[e]].countries)
+// claimantsAt returns all who claim a point.
+func (w *world) claimantsAt(p s2.Point) countrySet {
+	s := w.atoms[w.atomAt(p)].countries
+	w.zonesAt(p, func(z *zone) { s.merge(z.countries) })
+	return s
+}
+
+// claimantsBeside returns all who claim land on either side of an edge.
+func (w *world) claimantsBeside(e int32) countrySet {
+	s := w.atoms[w.left[e]].countries
+	s.merge(w.atoms[w.right[e]].countries)
+	if z := w.zoneOf(e); z != nil {
+		s.merge(z.countries)
 	}
 	return s
 }
@@ -115,8 +116,12 @@ func (m *marginTrees) at(margin earth.Metres) *quad.Tree[countrySet] {
 	}
 	t := quad.New(m.w.points, edges, quad.Config[countrySet]{
 		Margin: outerAngle(margin), Floor: 13,
-		Grow: func(_ *quad.Node[countrySet], id s2.CellID, near []int32) (countrySet, bool) {
-			return m.w.claimants(id, near), len(near) > 0
+		Grow: func(_, n *quad.Node[countrySet]) (countrySet, bool) {
+			// An atom that holds any point of the cell either holds its centre too or has an edge in the cell. The edges of a run have
+			// the same neighbours.
+			s := m.w.claimantsAt(n.ID.Point())
+			n.Samples(func(e int32) { s.merge(m.w.claimantsBeside(e)) })
+			return s, !n.Clear()
 		},
 	})
 	m.by[margin] = t

@@ -172,12 +172,10 @@ func crossings(arcs []wire.Arc) []int {
 	bad := map[int]bool{}
 	tree := quad.New(edges, all, quad.Config[struct{}]{
 		Floor: 24, Limit: 1 << 40,
-		Grow: func(_ *quad.Node[struct{}], _ s2.CellID, near []int32) (none struct{}, divide bool) {
-			return none, len(near) > 12
-		},
+		Grow: func(_, n *quad.Node[struct{}]) (none struct{}, divide bool) { return none, !n.Few(12) },
 	})
 	for face := range 6 {
-		crossingsBelow(tree, tree.Find(s2.CellIDFromFace(face)), edges, owner, bad)
+		crossingsBelow(tree.Find(s2.CellIDFromFace(face)), edges, owner, bad)
 	}
 	out := make([]int, 0, len(bad))
 	for i := range bad {
@@ -187,15 +185,20 @@ func crossings(arcs []wire.Arc) []int {
 	return out
 }
 
-func crossingsBelow(t *quad.Tree[struct{}], n *quad.Node[struct{}], edges quad.Edges, owner []int32, bad map[int]bool) {
-	if kids := t.Children(n); kids != nil {
+func crossingsBelow(n *quad.Node[struct{}], edges quad.Edges, owner []int32, bad map[int]bool) {
+	if kids := n.Children(); kids != nil {
 		for i := range kids {
-			crossingsBelow(t, &kids[i], edges, owner, bad)
+			crossingsBelow(&kids[i], edges, owner, bad)
 		}
 		return
 	}
-	for i, e := range n.Near {
-		for _, f := range n.Near[:i] {
+	var near []int32
+	n.Edges(nil, func(e int32) bool {
+		near = append(near, e)
+		return true
+	})
+	for i, e := range near {
+		for _, f := range near[:i] {
 			if s2.CrossingSign(edges[e], edges[e+1], edges[f], edges[f+1]) == s2.Cross {
 				bad[int(owner[e])], bad[int(owner[f])] = true, true
 			}

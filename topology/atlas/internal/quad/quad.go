@@ -14,86 +14,52 @@ import (
 	"github.com/golang/geo/s2"
 )
 
-// Slack is added to every angle before it is compared, in radians: a hundred times the error that S2 states for its point-to-edge
-// distances (1.2e-15 near zero, 1e-14 below a right angle) and less than a hundredth of a millimetre on the ground.
-const Slack = 1e-12
-
-// Edges are chains of vertices: edge i runs from Points[i] to Points[i+1].
-type Edges []s2.Point
-
-// Near says whether edge i comes within limit of the point x. It may err towards yes, by Slack.
-func (e Edges) Near(x s2.Point, i int32, limit Limit) bool {
-	a, b := e[i], e[i+1]
-	xa := x.Sub(a.Vector).Norm2()
-	if xa <= limit.near2 {
-		return true
-	}
-	// Chords obey the triangle inequality: no point of the edge is closer than |xa| - |ab|. Squared, without a root:
-	// |xa| > |ab| + limit holds when |xa|² > 2(|ab|² + limit²).
-	ab := a.Sub(b.Vector).Norm2()
-	if xa > 2.000001*(ab+limit.near2) {
-		return false
-	}
-	return s2.IsDistanceLess(x, a, b, limit.chord)
-}
-
-// Limit is an angle, prepared for comparing distances with it.
-type Limit struct {
-	chord s1.ChordAngle
-	near2 float64
-}
-
-// NewLimit prepares an angle, rounded up by Slack.
-func NewLimit(a s1.Angle) Limit {
-	c := s1.ChordAngleFromAngle(min(a+Slack, s1.Angle(3.14159265))).Successor()
-	return Limit{c, float64(c)}
-}
-
-// WithinCell says whether edge i comes within limit of the cell. Exact but for Slack.
-func (e Edges) WithinCell(cell s2.Cell, i int32, limit Limit) bool {
-	return cell.DistanceToEdge(e[i], e[i+1]) <= limit.chord
-}
-
-// Tree hands out edges by cell and keeps a value of its user for every cell that it has visited.
+// Tree hands out edges by cell and keeps a value of its user for every cell that it has visited. Large cells hold runs of edges,
+// small ones edges.
 type Tree[V any] struct {
 	edges  Edges
-	margin s1.Angle
+	runs   []run
+	margin Limit
+	reach  s1.Angle // of the margin
 	floor  int
-	grow   func(parent *Node[V], id s2.CellID, near []int32) (V, bool)
+	limit  int64
+	grow   func(parent, n *Node[V]) (V, bool)
 
 	root  atomic.Pointer[[6]Node[V]]
-	mu    sync.Mutex
 	nodes atomic.Int64
-	limit int64
-	all   []int32
+	mu    sync.Mutex // held while a cell is divided
 }
 
-// Node is a visited cell.
+// Node is a visited cell with what comes within the tree's margin of it.
 type Node[V any] struct {
 	ID    s2.CellID
 	Value V
-	// Near lists the edges within the margin of the cell, and perhaps a few more.
-	Near []int32
-	open bool // worth dividing
-	kids atomic.Pointer[[4]Node[V]]
+	tree  *Tree[V]
+	runs  []int32 // nil once there are few enough to list their edges
+	edges []int32
+	open  bool // worth dividing
+	kids  atomic.Pointer[[4]Node[V]]
 }
 
 // Config says how a tree grows.
 type Config[V any] struct {
 	Margin s1.Angle
 	Floor  int   // deepest level of a node
-	Limit  int64 // number of nodes after which the tree is dropped and grown anew; 0 for a million
-	// Grow computes the value of a cell from the edges near it and its parent (nil for a face), and whether its children could have
-	// other values. It must depend on nothing else.
-	Grow func(parent *Node[V], id s2.CellID, near []int32) (value V, divide bool)
+	Limit  int64 // number of nodes after which the tree is dropped and grown anew; 0 for half a million
+	// Grow computes the value of a cell from what is near it and its parent (nil for a face), and says whether its children could
+	// have other values. It must depend on nothing else.
+	Grow func(parent, n *Node[V]) (value V, divide bool)
 }
 
-// New returns a tree over some of the edges.
+// New returns a tree over some of the edges, listed in ascending order.
 func New[V any](edges Edges, some []int32, c Config[V]) *Tree[V] {
 	if c.Limit == 0 {
-		c.Limit = 1 << 20
+		c.Limit = 1 << 19
 	}
-	return &Tree[V]{edges: edges, all: some, margin: c.Margin, floor: c.Floor, grow: c.Grow, limit: c.Limit}
+	return &Tree[V]{
+		edges: edges, runs: edges.runs(some), margin: NewLimit(c.Margin), reach: c.Margin,
+		floor: c.Floor, grow: c.Grow, limit: c.Limit,
+	}
 }
 
 // Find returns the deepest node that contains the cell, dividing on the way: either the cell's own, or an ancestor that is not
@@ -102,13 +68,17 @@ func (t *Tree[V]) Find(id s2.CellID) *Node[V] {
 	n := &t.faces()[id.Face()]
 	level := min(id.Level(), t.floor)
 	for l := 1; l <= level && n.open; l++ {
-		kids := n.kids.Load()
-		if kids == nil {
-			kids = t.divide(n)
-		}
-		n = &kids[id.ChildPosition(l)]
+		n = &n.children()[id.ChildPosition(l)]
 	}
 	return n
+}
+
+// Children returns the four children of a node, or nil when it is not worth dividing.
+func (n *Node[V]) Children() *[4]Node[V] {
+	if !n.open || n.ID.Level() >= n.tree.floor {
+		return nil
+	}
+	return n.children()
 }
 
 // faces returns the six face nodes, growing them first when there are none or too many nodes below them.
@@ -121,64 +91,147 @@ func (t *Tree[V]) faces() *[6]Node[V] {
 	if f := t.root.Load(); f != nil && t.nodes.Load() <= t.limit {
 		return f
 	}
+	all := make([]int32, len(t.runs))
+	for i := range all {
+		all[i] = int32(i)
+	}
 	faces := new([6]Node[V])
 	for i := range faces {
-		t.fill(nil, &faces[i], s2.CellIDFromFace(i), t.all)
+		faces[i].fill(t, nil, s2.CellIDFromFace(i), all)
 	}
 	t.nodes.Store(6)
 	t.root.Store(faces)
 	return faces
 }
 
-// Children returns the four children of a node, or nil when it is not worth dividing.
-func (t *Tree[V]) Children(n *Node[V]) *[4]Node[V] {
-	if !n.open || n.ID.Level() >= t.floor {
-		return nil
-	}
+func (n *Node[V]) children() *[4]Node[V] {
 	if kids := n.kids.Load(); kids != nil {
 		return kids
 	}
-	return t.divide(n)
-}
-
-func (t *Tree[V]) divide(n *Node[V]) *[4]Node[V] {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	n.tree.mu.Lock()
+	defer n.tree.mu.Unlock()
 	if kids := n.kids.Load(); kids != nil {
 		return kids
 	}
 	kids := new([4]Node[V])
 	for i, id := range n.ID.Children() {
-		t.fill(n, &kids[i], id, n.Near)
+		kids[i].fill(n.tree, n, id, n.runs)
 	}
-	t.nodes.Add(4)
+	n.tree.nodes.Add(4)
 	n.kids.Store(kids)
 	return kids
 }
 
-// exactBelow is the length of a list from which on every edge is measured against the cell itself, not against its bounding cap.
-const exactBelow = 48
+const (
+	// fewRuns is the number of runs from which on a cell lists edges.
+	fewRuns = 24
+	// exactBelow is the number of edges from which on each is measured against the cell itself, not against its bounding cap.
+	exactBelow = 48
+)
 
-func (t *Tree[V]) fill(parent, n *Node[V], id s2.CellID, from []int32) {
+func (n *Node[V]) fill(t *Tree[V], parent *Node[V], id s2.CellID, runs []int32) {
+	n.tree, n.ID = t, id
 	cell := s2.CellFromCellID(id)
 	bound := cell.CapBound()
-	centre, reach := bound.Center(), NewLimit(bound.Radius()+t.margin)
-	n.ID = id
-	near := make([]int32, 0, len(from)/3)
-	for _, e := range from {
-		if t.edges.Near(centre, e, reach) {
-			near = append(near, e)
+	radius := bound.Radius() + t.reach
+	if parent == nil || parent.runs != nil {
+		for _, r := range runs {
+			if t.runs[r].near(bound.Center(), radius) {
+				n.runs = append(n.runs, r)
+			}
+		}
+		if len(n.runs) <= fewRuns {
+			n.edges = t.listEdges(n.runs, bound.Center(), NewLimit(radius))
+			n.runs = nil
+		}
+	} else {
+		limit := NewLimit(radius)
+		for _, e := range parent.edges {
+			if t.edges.Near(bound.Center(), e, limit) {
+				n.edges = append(n.edges, e)
+			}
 		}
 	}
-	if len(near) <= exactBelow {
-		limit, kept := NewLimit(t.margin), near[:0]
-		for _, e := range near {
-			if t.edges.WithinCell(cell, e, limit) {
+	if n.runs == nil && len(n.edges) <= exactBelow {
+		kept := n.edges[:0]
+		for _, e := range n.edges {
+			if t.edges.WithinCell(cell, e, t.margin) {
 				kept = append(kept, e)
 			}
 		}
-		near = kept
+		n.edges = kept
 	}
-	n.Near = append([]int32(nil), near...)
-	n.Value, n.open = t.grow(parent, id, n.Near)
+	n.Value, n.open = t.grow(parent, n)
+}
+
+func (t *Tree[V]) listEdges(runs []int32, centre s2.Point, limit Limit) (out []int32) {
+	for _, r := range runs {
+		for e := t.runs[r].first; e < t.runs[r].end; e++ {
+			if t.edges.Near(centre, e, limit) {
+				out = append(out, e)
+			}
+		}
+	}
+	return out
+}
+
+// Clear says that no edge comes within the margin of the cell.
+func (n *Node[V]) Clear() bool { return n.runs == nil && len(n.edges) == 0 }
+
+// Few says that the node lists at most so many edges.
+func (n *Node[V]) Few(most int) bool { return n.runs == nil && len(n.edges) <= most }
+
+// Edges calls f with the edges near the node: all that come within the margin of it, and some more. Where the node holds runs, f
+// gets the runs that pass the filter; a nil filter passes all.
+func (n *Node[V]) Edges(filter *Ball, f func(e int32) (more bool)) {
+	for _, e := range n.edges {
+		if !f(e) {
+			return
+		}
+	}
+	for _, r := range n.runs {
+		run := &n.tree.runs[r]
+		if filter != nil && !run.near(filter.Centre, filter.Radius) {
+			continue
+		}
+		for e := run.first; e < run.end; e++ {
+			if !f(e) {
+				return
+			}
+		}
+	}
+}
+
+// Samples calls f with one edge of every run, or with every edge where the node lists edges: enough to know which chains come near.
+func (n *Node[V]) Samples(f func(e int32)) {
+	for _, e := range n.edges {
+		f(e)
+	}
+	for _, r := range n.runs {
+		f(n.tree.runs[r].first)
+	}
+}
+
+// Within says whether an edge comes within the tree's margin of a cell in the node. Exact but for Slack, on the side of yes.
+func (n *Node[V]) Within(cell s2.Cell) bool {
+	bound := cell.CapBound()
+	found := false
+	n.Edges(&Ball{bound.Center(), bound.Radius() + n.tree.reach}, func(e int32) bool {
+		found = n.tree.edges.WithinCell(cell, e, n.tree.margin)
+		return !found
+	})
+	return found
+}
+
+// Nearest returns the edge nearest to a point in the node and its distance, or false when none comes within the limit. The limit may
+// not exceed the tree's margin.
+func (n *Node[V]) Nearest(p s2.Point, limit s1.Angle) (edge int32, d s1.Angle, ok bool) {
+	best := s1.ChordAngleFromAngle(limit)
+	n.Edges(&Ball{p, limit}, func(e int32) bool {
+		if c, less := s2.UpdateMinDistance(p, n.tree.edges[e], n.tree.edges[e+1], best); less {
+			best, edge, ok = c, e, true
+		}
+		return true
+	})
+	return edge, best.Angle(), ok
 }
