@@ -36,20 +36,20 @@ func (s Seed) Commit(owner [32]byte) [32]byte {
 
 // Value returns the 16-byte value of one round: HMAC-SHA-256(seed, label ‖ session ‖ index) cut to 128 bits.
 func (s Seed) Value(session Session, index uint16) [16]byte {
-	return [16]byte(s.derive(labelValue, session, index))
+	return newDeriver(s).at(labelValue, session, index)
 }
 
-// gap returns 64 random bits for the pause before a round.
-func (s Seed) gap(session Session, index uint16) uint64 {
-	return binary.BigEndian.Uint64(s.derive(labelGap, session, index))
-}
+// deriver is an HMAC state under a seed, kept because a session derives 64 values in a row.
+type deriver struct{ h hash.Hash }
 
-func (s Seed) derive(label string, session Session, index uint16) []byte {
-	h := hmac.New(sha256.New, s[:])
-	h.Write([]byte(label))
-	h.Write(session[:])
-	h.Write(binary.BigEndian.AppendUint16(nil, index))
-	return h.Sum(nil)[:16]
+func newDeriver(s Seed) deriver { return deriver{h: hmac.New(sha256.New, s[:])} }
+
+func (d deriver) at(label string, session Session, index uint16) [16]byte {
+	d.h.Reset()
+	d.h.Write([]byte(label))
+	d.h.Write(session[:])
+	d.h.Write(binary.BigEndian.AppendUint16(nil, index))
+	return [16]byte(d.h.Sum(nil))
 }
 
 // KeySchedule is what the session keys are made of. Both sides fill it from their own view; if the views differ anywhere (another

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/ursa-virtual/ursa/beacon/statement"
 	"github.com/ursa-virtual/ursa/beacon/timing/stamp"
 	"github.com/ursa-virtual/ursa/topology/identity"
 	"github.com/ursa-virtual/ursa/topology/identity/canon"
@@ -219,7 +220,7 @@ func wireOf(rounds []Round) []roundWire {
 // ErrRounds refuses a list of rounds that is not one: too long, out of order, an index beyond the agreed number, a time that is not positive.
 var ErrRounds = errors.New("list of timed rounds is not well formed")
 
-// roundsOf checks a list of at most max rounds: indices strictly ascending and below max, times positive and below a minute.
+// roundsOf checks a list of at most max rounds: indices strictly ascending and below max, times positive and at most statement.MaxRTTNS.
 func roundsOf(w []roundWire, max uint16) ([]Round, error) {
 	if len(w) > int(max) {
 		return nil, fmt.Errorf("%w: %d rounds, at most %d", ErrRounds, len(w), max)
@@ -231,7 +232,7 @@ func roundsOf(w []roundWire, max uint16) ([]Round, error) {
 			return nil, fmt.Errorf("%w: round %d of %d", ErrRounds, r.Index, max)
 		case i > 0 && r.Index <= w[i-1].Index:
 			return nil, fmt.Errorf("%w: round %d after round %d", ErrRounds, r.Index, w[i-1].Index)
-		case r.NS <= 0 || r.NS > 60e9:
+		case r.NS <= 0 || r.NS > statement.MaxRTTNS:
 			return nil, fmt.Errorf("%w: %d ns", ErrRounds, r.NS)
 		}
 		rounds[i] = Round{Index: r.Index, NS: r.NS}

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"slices"
 
@@ -33,13 +34,13 @@ type Round struct {
 type caller struct {
 	limits      Limits
 	session     Session
-	seed        Seed
 	mac         macs
 	granularity uint64
+	challenges  [MaxRoundsEver]Packet // all prepared before the first is due
+	gaps        [MaxRoundsEver]uint64 // random bits for the pause before each
 
 	state     callerState
 	sent      uint16 // challenges sent; the outstanding or next index is sent-1 or sent
-	challenge Packet // prepared before it is due
 	finish    Packet
 	departure stamp.Departure
 	sentAt    stamp.Instant
@@ -66,23 +67,27 @@ const (
 )
 
 func newCaller(l Limits, s Session, seed Seed, keys roundKeys, granularity uint64) *caller {
-	return &caller{limits: l, session: s, seed: seed, mac: newMACs(keys, s), granularity: granularity}
+	c := &caller{limits: l, session: s, mac: newMACs(keys, s), granularity: granularity}
+	d := newDeriver(seed)
+	for i := range l.MaxRounds {
+		ch, gap := d.at(labelValue, s, i), d.at(labelGap, s, i)
+		c.challenges[i].head(CH, s, i)
+		*c.challenges[i].value() = ch
+		c.mac.ch.put(&c.challenges[i], i, &ch, &zeroValue)
+		c.gaps[i] = binary.BigEndian.Uint64(gap[:])
+	}
+	return c
 }
 
 // start opens the timed phase.
 func (c *caller) start(now stamp.Instant) {
 	c.startAt = now
-	c.state = callerWaiting
-	c.prepare(now, now)
+	c.pause(now, now)
 }
 
-// prepare makes the next challenge ready and sets when it is due.
-func (c *caller) prepare(now, since stamp.Instant) {
-	ch := c.seed.Value(c.session, c.sent)
-	c.challenge.head(CH, c.session, c.sent)
-	*c.challenge.value() = ch
-	c.mac.ch.put(&c.challenge, c.sent, &ch, &zeroValue)
-	c.wake = now.Add(c.limits.pause(c.seed.gap(c.session, c.sent), now.Sub(since)))
+// pause sets when the next challenge is due.
+func (c *caller) pause(now, since stamp.Instant) {
+	c.wake = now.Add(c.limits.pause(c.gaps[c.sent], now.Sub(since)))
 	c.state = callerWaiting
 }
 
@@ -104,7 +109,7 @@ func (c *caller) tick(now stamp.Instant) *Packet {
 		c.sentAt = now
 		c.sent++
 		c.wake = now.Add(c.limits.Timeout)
-		return &c.challenge
+		return &c.challenges[c.sent-1]
 	}
 	return nil
 }
@@ -136,7 +141,7 @@ func (c *caller) answer(now stamp.Instant, p *Packet, at stamp.Arrival) (*Packet
 	case index != c.sent-1:
 		return nil, ErrWrongRound
 	}
-	ch, d := c.challenge.value(), p.value()
+	ch, d := c.challenges[index].value(), p.value()
 	if !c.mac.rs.verify(p, index, ch, d) {
 		return nil, ErrMAC
 	}
@@ -177,7 +182,7 @@ func (c *caller) next(now stamp.Instant) {
 		c.over()
 		return
 	}
-	c.prepare(now, c.sentAt)
+	c.pause(now, c.sentAt)
 }
 
 func (c *caller) agree() bool {
@@ -213,8 +218,9 @@ type answerer struct {
 
 func newAnswerer(max uint16, s Session, seed Seed, keys roundKeys, granularity uint64) *answerer {
 	a := &answerer{session: s, max: max, mac: newMACs(keys, s), granularity: granularity}
+	d := newDeriver(seed)
 	for i := range a.values {
-		a.values[i] = seed.Value(s, uint16(i))
+		a.values[i] = d.at(labelValue, s, uint16(i))
 	}
 	return a
 }

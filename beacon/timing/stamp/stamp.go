@@ -46,19 +46,19 @@ type Quality struct {
 // The limits of a usable clock, and the error of an undisciplined quartz oscillator with ageing and temperature.
 const (
 	MaxGranularityNS uint64 = 1e9
-	MaxErrPPB        uint32 = 100_000_000
+	MaxErrPPB        uint32 = 1_000_000
 	QuartzPPB        uint32 = 200_000
 )
 
 // The refusals of this package, one for each check.
 var (
-	ErrQuality       = errors.New("clock quality unknown or out of range: granularity must be 1 ns to 1 s, rate error 1 to 100,000,000 ppb")
+	ErrQuality       = errors.New("clock quality unknown or out of range: granularity must be 1 ns to 1 s, rate error 1 to 1,000,000 ppb")
 	ErrUnstamped     = errors.New("stamp was not made by Send or Receive")
 	ErrKernelFuture  = errors.New("kernel stamp lies after the read that returned its packet: real time was stepped back, or the stamp is not this packet's")
 	ErrKernelMissing = errors.New("kernel stamp missing")
 	ErrStep          = errors.New("real time and raw monotonic time disagree over this round: real time was stepped or slewed")
 	ErrNotPositive   = errors.New("interval is zero or negative: nothing comes back before it left")
-	ErrAbsurd        = errors.New("interval is longer than a minute: not a round trip on Earth")
+	ErrAbsurd        = errors.New("interval is longer than ten seconds: it says nothing about a place on Earth")
 )
 
 // Validate refuses a quality that is unknown or outside the limits.
@@ -211,7 +211,7 @@ func (a Arrival) Source() Source { return a.source }
 const (
 	slewPPM    = 500
 	slackNS    = 1_000
-	maxRoundNS = int64(time.Minute)
+	maxRoundNS = 10_000_000_000
 )
 
 // Interval is a measured round trip that passed the clock rule.
