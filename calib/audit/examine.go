@@ -85,10 +85,15 @@ func (e *examination) choose() {
 	}
 }
 
-// framing is how much more the claims of the accused and of those whom nobody mentions must inform than the claims of the accusers
-// and the same, before the smallest explanation is taken for one that the liars arranged. In simulation right explanations lead by
-// 0.8-50, arranged ones trail by 1.25-1.8; on parts of measured sets chance alone made up to 1.21 in 1,400 trials, mostly below 1.1.
-const framing = 1.2
+// lead is the most that the rival explanation may inform, as a multiple of the smallest. Up to a tenth of liars chance is allowed for
+// (the choice of nodes alone made up to 1.21 in 1,400 trials on parts of measured sets, mostly below 1.1); the more liars an
+// explanation needs, the clearer it has to lead: by a fifth where it needs a quarter of all nodes. In simulation explanations that
+// 37-44 % colluders arranged stood at 0.85 and more, mostly 1.6-2.2.
+func lead(share float64) float64 {
+	const few, many, above, below = 0.10, 0.25, 1.2, 0.8
+	t := min(1, max(0, (share-few)/(many-few)))
+	return above + t*(below-above)
+}
 
 // arranged says whether the smallest explanation is less coherent than its rival. The smallest explanation calls the cover liars and
 // believes their accusers; its rival believes the cover and calls the accusers liars. Many colluders around few honest nodes make
@@ -99,7 +104,7 @@ func (e *examination) arranged() bool {
 	accusers.minus(e.cover.cover)
 	told, okTold := informs(e.f.pairs, func(p pair) bool { return !e.cover.cover.has(p.i) && !e.cover.cover.has(p.j) })
 	rival, okRival := informs(e.f.pairs, func(p pair) bool { return !accusers.has(p.i) && !accusers.has(p.j) })
-	return okTold && okRival && rival > framing*told
+	return okTold && okRival && rival > told*lead(float64(e.cover.high)/float64(len(e.f.at)))
 }
 
 // callWitnesses fits the law on the pairs of nodes that nobody accuses.
