@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bytes"
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/pem"
@@ -141,7 +142,7 @@ func openKey(data []byte, protect Protector) (*Private, error) {
 // decodeKeyFile reads the file's form, without any secret; work factors are bounded here.
 func decodeKeyFile(data []byte) (keyFile, error) {
 	block, rest := pem.Decode(data)
-	if block == nil || block.Type != pemType || len(block.Headers) != 0 || len(rest) != 0 {
+	if block == nil || block.Type != pemType || len(block.Headers)+len(rest) != 0 || !bytes.Equal(pem.EncodeToMemory(block), data) {
 		return keyFile{}, fmt.Errorf("%w: want one %q block and nothing else", ErrKeyFile, pemType)
 	}
 	var f keyFile

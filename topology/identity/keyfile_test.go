@@ -132,6 +132,7 @@ func TestKeyFileChanged(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"empty": "", "no pem": "hello", "two blocks": string(data) + string(data), "other type": strings.ReplaceAll(string(data), "URSA", "RSA"),
+		"words before": "hello\n" + string(data), "spaces after": string(data) + "\n",
 		"with header": strings.Replace(string(data), "KEY-----\n", "KEY-----\na: b\n\n", 1),
 	} {
 		if _, err := openKey([]byte(text), protect); !errors.Is(err, ErrKeyFile) {

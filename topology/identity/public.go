@@ -94,33 +94,30 @@ func newPublic(role Role, ed, mldsa, kem []byte) (Public, error) {
 		return Public{}, fmt.Errorf("%w: %w", ErrKeySize, err)
 	}
 	if role.HasKEM() {
-		if err := checkKEM(kem); err != nil {
+		var err error
+		if p.wrap, err = parseKEM(kem); err != nil {
 			return Public{}, err
 		}
-		wrap, err := hpke.MLKEM768X25519().NewPublicKey(kem)
-		if err != nil {
-			return Public{}, fmt.Errorf("%w: %w", ErrKEMKey, err)
-		}
-		p.wrap = wrap
 	}
 	p.id = idOf(role, ed, mldsa, kem)
 	return Public{p}, nil
 }
 
-// checkKEM refuses unreduced ML-KEM coefficients (FIPS 203 §7.2) and X25519 points of small order, which would make that half's
+// parseKEM refuses unreduced ML-KEM coefficients (FIPS 203 §7.2) and X25519 points of small order, which would make that half's
 // secret known to everybody.
-func checkKEM(kem []byte) error {
-	if _, err := mlkem.NewEncapsulationKey768(kem[:mlkem.EncapsulationKeySize768]); err != nil {
-		return fmt.Errorf("%w: %w", ErrKEMKey, err)
+func parseKEM(kem []byte) (hpke.PublicKey, error) {
+	wrap, err := hpke.MLKEM768X25519().NewPublicKey(kem)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKEMKey, err)
 	}
 	x, err := ecdh.X25519().NewPublicKey(kem[mlkem.EncapsulationKeySize768:])
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrKEMKey, err)
+		return nil, fmt.Errorf("%w: %w", ErrKEMKey, err)
 	}
 	if _, err := anyX25519.ECDH(x); err != nil {
-		return fmt.Errorf("%w: %w", ErrKEMKey, err)
+		return nil, fmt.Errorf("%w: %w", ErrKEMKey, err)
 	}
-	return nil
+	return wrap, nil
 }
 
 // anyX25519 is no secret: it only serves to notice small-order points, with which every key agrees on zero.
