@@ -1,0 +1,5 @@
+//go:build !linux
+
+package delayline
+
+func newFineTimer() timer { return newGoTimer() }
