@@ -1,0 +1,208 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/golang/geo/s2"
+	"github.com/spf13/cobra"
+
+	"github.com/ursa-virtual/ursa/calib/audit"
+	"github.com/ursa-virtual/ursa/calib/audit/chart"
+	"github.com/ursa-virtual/ursa/calib/dataset"
+	"github.com/ursa-virtual/ursa/topology/atlas"
+	"github.com/ursa-virtual/ursa/topology/earth"
+)
+
+func calibCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "calib",
+		Short: "Beacons measure beacons: who does not stand where it says",
+		Long: "Calibration keeps the constellation honest. Nothing that it finds can tighten a proof: it takes\n" +
+			"beacons out of use, or makes their uncertainty larger.",
+		Example: "  ursa calib audit --data ../shared/data/wonderproxy-2020\n  ursa calib audit --data measured --json",
+	}
+	cmd.AddCommand(calibAuditCommand())
+	return cmd
+}
+
+type calibAuditFlags struct {
+	data, speed, plot string
+	f                 int
+	claimKM           float64
+	json              bool
+}
+
+func calibAuditCommand() *cobra.Command {
+	var o calibAuditFlags
+	cmd := &cobra.Command{
+		Use:   "audit --data DIR",
+		Short: "Find the nodes that do not stand where they claim to stand",
+		Long: "Two nodes that are closer in time than light allows between their claimed places cannot both be right.\n" +
+			"A node is convicted when every small enough set of liars that explains the data contains it; by default also\n" +
+			"only if round trips with third parties find it elsewhere. Others that the data speaks against are suspected.\n\n" +
+			"DIR holds nodes.csv (id,name,country_iso2,lat,lon,source) and rtt.csv or rtt.csv.gz\n" +
+			"(src_id,dst_id,min_ms,median_ms,samples).",
+		Example: "  ursa calib audit --data ../shared/data/wonderproxy-2020\n" +
+			"  ursa calib audit --data measured --f 12 --json\n" +
+			"  ursa calib audit --data measured --plot conflicts.svg",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.data, "data", "", "folder of the measured set")
+	flags.IntVar(&o.f, "f", -1, "at most this many nodes lie; a conviction is then a theorem (default: the fewest that explain the data)")
+	flags.StringVar(&o.speed, "speed", "fibre", "fastest signal on any path, vacuum or fibre: a conviction is sound under it")
+	flags.Float64Var(&o.claimKM, "claim-unc", 25, "how far an honest node may stand from its claimed coordinates, in km")
+	flags.BoolVar(&o.json, "json", false, "print one JSON object")
+	flags.StringVar(&o.plot, "plot", "", "draw the contradictions as SVG into this file")
+	return cmd
+}
+
+func (o *calibAuditFlags) run(cmd *cobra.Command) error {
+	options, err := o.options(cmd)
+	if err != nil {
+		return err
+	}
+	set, err := dataset.Load(o.data)
+	if err != nil {
+		if errors.Is(err, dataset.ErrMissing) {
+			return usagef("--data: %w", err)
+		}
+		return err
+	}
+	if set.Len() > 400 { // some seconds
+		fmt.Fprintf(cmd.ErrOrStderr(), "auditing %d nodes\n", set.Len())
+	}
+	report, err := audit.Run(set, options)
+	if err != nil {
+		if errors.Is(err, audit.ErrMaxLiars) || errors.Is(err, audit.ErrClaimUnc) {
+			return usagef("%w", err)
+		}
+		return err
+	}
+	if o.plot != "" {
+		if err := calibPlot(o.plot, set, report); err != nil {
+			return err
+		}
+	}
+	if o.json {
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(report)
+	}
+	return calibAuditTable(cmd.OutOrStdout(), report)
+}
+
+func (o *calibAuditFlags) options(cmd *cobra.Command) (audit.Options, error) {
+	if o.data == "" {
+		return audit.Options{}, usagef("no data: say --data DIR, a folder with nodes.csv and rtt.csv")
+	}
+	class, err := earth.ParseSpeedClass(o.speed)
+	if err != nil {
+		return audit.Options{}, usagef("--speed: %w", err)
+	}
+	if !(o.claimKM > 0) {
+		return audit.Options{}, usagef("--claim-unc %v: say a distance in km above 0", o.claimKM)
+	}
+	options := audit.Options{Class: class, ClaimUnc: earth.Metres(o.claimKM * 1000), Countries: calibCountries}
+	if cmd.Flags().Changed("f") {
+		options.MaxLiars = &o.f
+	}
+	return options, nil
+}
+
+// calibCountries names the countries within a distance of a place.
+func calibCountries(at earth.LatLon, within earth.Metres) []string {
+	return atlas.CountriesWithin(within, s2.CellIDFromLatLng(s2.LatLngFromDegrees(at.Lat, at.Lon)))
+}
+
+func calibPlot(path string, set *dataset.Set, r audit.Report) error {
+	file, err := os.Create(path)
+	if err != nil {
+		return usagef("--plot: %w", err)
+	}
+	if err := chart.Write(file, set, r); err != nil {
+		file.Close()
+		return fmt.Errorf("--plot: %w", err)
+	}
+	return file.Close()
+}
+
+// calibAuditTable tells people what was found and under which assumptions.
+func calibAuditTable(out io.Writer, r audit.Report) error {
+	w := &strings.Builder{}
+	fmt.Fprintf(w, "%s: %d nodes, %d pairs, %d contradict each other at %s speed by more than the claims' uncertainty (2 x %.0f km).\n",
+		r.Data, r.Nodes, r.Pairs, r.Conflicts, r.Speed, r.ClaimUncKM)
+	calibPremise(w, r)
+	calibAccused(w, "Convicted", r.Convicted)
+	calibAccused(w, "Suspected", r.Suspected)
+	if len(r.Labels) > 0 {
+		fmt.Fprintf(w, "\nLabels that name another country than the coordinates\n")
+		for _, l := range r.Labels {
+			fmt.Fprintf(w, "  %s (%s) is labelled %s, its coordinates lie in %s", l.ID, l.Name, l.Label, strings.Join(l.At, "/"))
+			if l.SwappedWith != "" {
+				fmt.Fprintf(w, "; swapped with %s?", l.SwappedWith)
+			}
+			fmt.Fprintln(w)
+		}
+	}
+	if len(r.Refused) > 0 {
+		fmt.Fprintf(w, "\nPairs that no proof may use: %d of unconvicted nodes still contradict\n", len(r.Refused))
+		for _, p := range r.Refused[:min(len(r.Refused), 20)] {
+			fmt.Fprintf(w, "  %s - %s: %.3f ms, %.0f km too far even at %s speed; %s\n", p.A, p.B, p.RTTMS, p.ExcessKM, p.Class, p.Reason)
+		}
+	}
+	_, err := io.WriteString(out, w.String())
+	return err
+}
+
+// calibPremise says under which number of liars the report holds.
+func calibPremise(w io.Writer, r audit.Report) {
+	cover := fmt.Sprintf("%d", r.CoverAtMost)
+	if r.CoverAtLeast != r.CoverAtMost {
+		cover = fmt.Sprintf("%d to %d", r.CoverAtLeast, r.CoverAtMost)
+	}
+	switch {
+	case r.Refuted:
+		fmt.Fprintf(w, "The data refutes f = %d: at least %s nodes lie. Nobody is convicted under a premise that is false.\n", r.MaxLiars, cover)
+	case r.Given:
+		fmt.Fprintf(w, "Premise: at most %d nodes lie. The fewest that explain the data: %s.\n", r.MaxLiars, cover)
+	case r.Framed:
+		fmt.Fprintf(w, "The smallest explanation (%s liars) looks arranged; so up to %d are reckoned with.\n", cover, r.MaxLiars)
+	case r.Conflicts > 0:
+		fmt.Fprintf(w, "The fewest liars that explain the data: %s.\n", cover)
+	}
+}
+
+func calibAccused(w io.Writer, title string, list []audit.Accused) {
+	if len(list) == 0 {
+		fmt.Fprintf(w, "\n%s: nobody\n", title)
+		return
+	}
+	fmt.Fprintf(w, "\n%s: %d\n", title, len(list))
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "  id\tname\tclaims\tlikely\toff by\tfalse alarm\tagainst it\tstrongest evidence")
+	for _, a := range list {
+		likely, offBy := "unknown", "-"
+		if a.Near != "" {
+			likely, offBy = strings.TrimSpace(a.Likely+" near "+a.Near), fmt.Sprintf("%.0f km", a.OffByKM)
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%.2g\t%d peers\t%s\n", a.ID, a.Name, a.Claims, likely, offBy, a.FalseAlarmRate, a.Contradictions, calibEvidence(a))
+	}
+	t.Flush()
+	for _, a := range list {
+		fmt.Fprintf(w, "  %s: %s; %s; pos_unc of %.0f km would cover it\n", a.ID, a.Kind, a.Grounds, a.PosUncKM)
+	}
+}
+
+func calibEvidence(a audit.Accused) string {
+	if len(a.Evidence) == 0 {
+		return "-"
+	}
+	e := a.Evidence[0]
+	return fmt.Sprintf("%s: %.2f ms over %.0f km (light: %.2f ms, %s)", e.Peer, e.RTTMS, e.DistanceKM, e.LightMS, e.Class)
+}
