@@ -34,6 +34,18 @@ func (g gridLocator) Radius(rtt earth.RTT) (earth.Metres, error) {
 	return earth.Metres(float64(rtt) / 2e9 * float64(earth.Light)), nil
 }
 
+func (g gridLocator) Margin(at earth.LatLon) (earth.Metres, error) {
+	least := 2 * earth.SemiMajor
+	for lat := 40.0; lat <= 56; lat += gridStep {
+		for lon := 0.0; lon <= 20; lon += gridStep {
+			if p := (earth.LatLon{Lat: lat, Lon: lon}); !g.permit(p) {
+				least = min(least, earth.Chord(at.ECEF(0), p.ECEF(0)))
+			}
+		}
+	}
+	return least, nil
+}
+
 func (g gridLocator) Locate(at earth.LatLon, measured []plan.Measurement) (plan.Outcome, error) {
 	var out plan.Outcome
 	cells, good := 0, true
@@ -299,20 +311,22 @@ func TestExtendAgreesWithCover(t *testing.T) {
 func TestFirstPickIsTheBest(t *testing.T) {
 	all := randomSites(rand.New(rand.NewPCG(9, 1)), 12)
 	samples := smallSamples(t)
-	fleet := &plan.Fleet{Sites: all[:4], Delay: delay(t, 1.3, 0), Locator: gridLocator{0, land.holds}}
-	e, err := plan.Extend(context.Background(), fleet, all[4:], 1, samples, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range all[4:] {
-		grown := *fleet
-		grown.Sites = append(slices.Clone(fleet.Sites), s)
-		c, err := plan.Cover(context.Background(), &grown, samples, nil)
+	for f := range 2 {
+		fleet := &plan.Fleet{Sites: all[:4], F: f, Delay: delay(t, 1.3, 0), Locator: gridLocator{f, land.holds}}
+		e, err := plan.Extend(context.Background(), fleet, all[4:], 1, samples, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Proven > e.Picks[0].Proven+1e-6 {
-			t.Errorf("%s proves %.0f, the pick %s proves %.0f", s.ID, c.Proven, e.Picks[0].Site.ID, e.Picks[0].Proven)
+		for _, s := range all[4:] {
+			grown := *fleet
+			grown.Sites = append(slices.Clone(fleet.Sites), s)
+			c, err := plan.Cover(context.Background(), &grown, samples, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.Proven > e.Picks[0].Proven+1e-6 {
+				t.Errorf("f = %d: %s proves %.0f, the pick %s proves %.0f", f, s.ID, c.Proven, e.Picks[0].Site.ID, e.Picks[0].Proven)
+			}
 		}
 	}
 }

@@ -95,6 +95,9 @@ type Locator interface {
 	Locate(at earth.LatLon, measured []Measurement) (Outcome, error)
 	// Radius is how far from a beacon a round trip allows the core to be.
 	Radius(rtt earth.RTT) (earth.Metres, error)
+	// Margin is a distance within which of the place there is ground that a region must not hold to be inside; more than the Earth
+	// is wide when all is permitted.
+	Margin(at earth.LatLon) (earth.Metres, error)
 }
 
 // Progress is told how much of the work is done; it is called from one goroutine at a time.
