@@ -11,12 +11,19 @@ import (
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
 
-// prove runs the road up to a verified proof of one statement whose results are the given ones.
-func prove(t *testing.T, d *directory.Directory, beaconResult, coreResult []byte) *statement.Verified {
+// exchanged says which results the statement of beacon n names.
+type exchanged struct {
+	n            byte
+	beacon, core []byte
+}
+
+// prove runs the road up to a verified proof whose statements name the given results.
+func prove(t *testing.T, d *directory.Directory, exchanges ...exchanged) *statement.Verified {
 	t.Helper()
-	gate, core, beacon := key(t, identity.RoleGate, 1), key(t, identity.RoleCore, 1), key(t, identity.RoleBeacon, 1)
+	gate, core := key(t, identity.RoleGate, 1), key(t, identity.RoleCore, 1)
 	envelope, err := statement.Challenge{Core: core.ID(), NonceG: [32]byte{1}, PolicyHash: [32]byte{2}, DirectoryEpoch: d.Epoch,
-		DirectoryHash: d.Hash(), Committee: []identity.ID{beacon.ID()}, IssuedUnixNS: now, TTLNS: 30 * second, RoundsMin: 8, RoundsMax: 64}.Seal(gate)
+		DirectoryHash: d.Hash(), Committee: []identity.ID{d.Beacons[0].ID(), d.Beacons[1].ID()}, IssuedUnixNS: now, TTLNS: 30 * second,
+		RoundsMin: 8, RoundsMax: 64}.Seal(gate)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,12 +31,36 @@ func prove(t *testing.T, d *directory.Directory, beaconResult, coreResult []byte
 	if err != nil {
 		t.Fatal(err)
 	}
+	p := statement.Proof{Challenge: envelope, PreviousProof: statement.FirstProof(core.ID()), MadeUnixNS: now}
+	for _, x := range exchanges {
+		p.Statements = append(p.Statements, exchange(t, d, asked, core, x))
+		p.Results = append(p.Results, x.beacon, x.core)
+	}
+	encoded, _, err := p.Seal(core)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect, err := statement.Expecting(encoded, d, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := statement.VerifyProof(encoded, expect)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// exchange lets beacon and core sign one statement.
+func exchange(t *testing.T, d *directory.Directory, asked statement.Asked, core *identity.Private, x exchanged) statement.Countersigned {
+	t.Helper()
+	beacon := key(t, identity.RoleBeacon, x.n)
 	b, _ := d.Lookup(beacon.ID())
-	payload, err := statement.Statement{Beacon: beacon.ID(), Core: core.ID(), ChallengeHash: asked.Hash(), SessionID: [16]byte{1},
+	payload, err := statement.Statement{Beacon: beacon.ID(), Core: core.ID(), ChallengeHash: asked.Hash(), SessionID: [16]byte{x.n},
 		ExporterHash: [32]byte{1}, TranscriptHash: [32]byte{1}, PreviousProof: statement.FirstProof(core.ID()), PositionMM: b.Position,
 		PosUncMM: b.PosUncMM, DirectoryEpoch: d.Epoch, Domains: b.Domains, StartUnixNS: now, EndUnixNS: now + 1, RoundsSent: 8, RoundsOK: 8,
 		RTTBeaconMinNS: 1, RTTCoreMinNS: 1, RTTBeaconP10NS: 1, RTTBeaconP50NS: 1, RTTBeaconP90NS: 1, TimerGranularityNS: 1, TimerErrorPPB: 1,
-		PayloadLen: 64, BeaconResult: statement.HashResult(beaconResult), CoreResult: statement.HashResult(coreResult), NotAfterUnixNS: now + second}.Encode()
+		PayloadLen: 64, BeaconResult: statement.HashResult(x.beacon), CoreResult: statement.HashResult(x.core), NotAfterUnixNS: now + second}.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,20 +72,7 @@ func prove(t *testing.T, d *directory.Directory, beaconResult, coreResult []byte
 	if err != nil {
 		t.Fatal(err)
 	}
-	encoded, _, err := statement.Proof{Challenge: envelope, PreviousProof: statement.FirstProof(core.ID()), MadeUnixNS: now,
-		Statements: []statement.Countersigned{{Statement: signed, CoreSignature: sig}}, Results: [][]byte{beaconResult, coreResult}}.Seal(core)
-	if err != nil {
-		t.Fatal(err)
-	}
-	x, err := statement.Expecting(encoded, d, now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := statement.VerifyProof(encoded, x)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
+	return statement.Countersigned{Statement: signed, CoreSignature: sig}
 }
 
 func TestProofResults(t *testing.T) {
@@ -63,7 +81,7 @@ func TestProofResults(t *testing.T) {
 	good := machine(t, attesttest.Variation{})
 	beaconResult, coreResult := affirm(t, d, beacon, good), affirm(t, d, core, good)
 	accept := attest.Policy{Accept: []directory.Expectation{expectation}}
-	v := prove(t, d, beaconResult, coreResult)
+	v := prove(t, d, exchanged{1, beaconResult, coreResult})
 	p, err := attest.VerifyProof(v, d, accept, "test", now)
 	if err != nil {
 		t.Fatal(err)
@@ -80,11 +98,21 @@ func TestProofResults(t *testing.T) {
 	if _, err := attest.VerifyProof(v, d, accept, "test", now+3601*second); !errors.Is(err, attest.ErrResultExpired) {
 		t.Error("expired:", err)
 	}
-	if _, err := attest.VerifyProof(prove(t, d, coreResult, coreResult), d, accept, "test", now); !errors.Is(err, attest.ErrSubject) {
+	if _, err := attest.VerifyProof(prove(t, d, exchanged{1, coreResult, coreResult}), d, accept, "test", now); !errors.Is(err, attest.ErrSubject) {
 		t.Error("the core's result as the beacon's:", err)
 	}
-	if _, err := attest.VerifyProof(prove(t, d, []byte("nothing"), coreResult), d, accept, "test", now); !errors.Is(err, attest.ErrResult) {
+	if _, err := attest.VerifyProof(prove(t, d, exchanged{1, []byte("nothing"), coreResult}), d, accept, "test", now); !errors.Is(err, attest.ErrResult) {
 		t.Error("no result:", err)
+	}
+	other, elsewhere := key(t, identity.RoleBeacon, 2).ID(), machine(t, attesttest.Variation{})
+	elsewhere.Machine = [32]byte{8}
+	otherResult := affirm(t, d, other, good)
+	if _, err := attest.VerifyProof(prove(t, d, exchanged{1, beaconResult, coreResult}, exchanged{2, otherResult, coreResult}), d, accept, "test", now); err != nil {
+		t.Error("two beacons:", err)
+	}
+	clone := prove(t, d, exchanged{1, beaconResult, coreResult}, exchanged{2, otherResult, affirm(t, d, core, elsewhere)})
+	if _, err := attest.VerifyProof(clone, d, accept, "test", now); !errors.Is(err, attest.ErrTwoMachines) {
+		t.Error("one core on two machines:", err)
 	}
 	if _, err := attest.VerifyProof(nil, d, accept, "test", now); !errors.Is(err, attest.ErrWant) {
 		t.Error("no proof:", err)

@@ -15,7 +15,7 @@ import (
 	"github.com/ursa-virtual/ursa/topology/identity/canon"
 )
 
-// constellation publishes a directory with one beacon, one appraiser and the simulated root.
+// constellation publishes a directory with two beacons, one appraiser and the simulated root.
 func constellation(t testing.TB) *directory.Directory {
 	t.Helper()
 	rootKey, err := key(t, identity.RoleSimRoot, 1).Public().MarshalBinary()
@@ -27,10 +27,13 @@ func constellation(t testing.TB) *directory.Directory {
 		Appraisers:  []identity.Public{key(t, identity.RoleAppraiser, 1).Public()},
 		Gates:       []identity.Public{key(t, identity.RoleGate, 1).Public()},
 		AttestRoots: []directory.AttestRoot{{Platform: "sim", Key: rootKey}},
-		Beacons: []directory.Beacon{{Key: key(t, identity.RoleBeacon, 1).Public(), Place: "Frankfurt", PosUncMM: 1000,
-			Position: earth.LatLon{Lat: 50.1, Lon: 8.7}.ECEF(100).Millimetres(), Domains: []string{"a"}, Address: "127.0.0.1:4433",
-			Attest: []directory.Expectation{expectation}, NotBeforeUnixNS: now - second, ExpiresUnixNS: now + 86400*second}},
 	}
+	for i := range byte(2) {
+		d.Beacons = append(d.Beacons, directory.Beacon{Key: key(t, identity.RoleBeacon, i+1).Public(), Place: "Frankfurt", PosUncMM: 1000,
+			Position: earth.LatLon{Lat: 50.1, Lon: 8.7}.ECEF(100).Millimetres(), Domains: []string{"a"}, Address: "127.0.0.1:443" + string('1'+rune(i)),
+			Attest: []directory.Expectation{expectation}, NotBeforeUnixNS: now - second, ExpiresUnixNS: now + 86400*second})
+	}
+	d.Sort()
 	data, err := directory.Sign(d, signer)
 	if err != nil {
 		t.Fatal(err)

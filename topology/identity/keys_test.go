@@ -194,3 +194,58 @@ func TestIDCoversEveryPart(t *testing.T) {
 		ids[id] = name
 	}
 }
+
+// A bad key inside another object is refused with the same error as alone.
+func TestKeyInsideObject(t *testing.T) {
+	type holder struct {
+		Key Public `cbor:"1,keyasint"`
+	}
+	w := wire(t, RoleCore)
+	w.Ed25519 = encodeY(big.NewInt(1), 0)
+	key, err := canon.Marshal(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := canon.Marshal(map[int][]byte{1: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var h holder
+	if err := canon.Unmarshal(data, &h, MaxPublicSize); !errors.Is(err, ErrSmallOrder) {
+		t.Fatal(err)
+	}
+	if _, err := canon.Marshal(holder{}); !errors.Is(err, ErrNoKey) {
+		t.Fatal(err)
+	}
+}
+
+// Keys, signatures and the root cache may be used from many goroutines.
+func TestConcurrentUse(t *testing.T) {
+	k, err := FromSeed(RoleCore, [32]byte{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch, err := SealBatch(k, TypeReport, [][]byte{{1}, {2}, {3}, {4}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache := NewRootCache(1)
+	done := make(chan error)
+	for _, e := range batch {
+		go func() {
+			_, err := cache.Open(e, k.Public(), TypeReport)
+			sig, err2 := k.Sign(TypeReport, e.Payload)
+			ct, secret, err3 := Encapsulate(k.Public(), nil)
+			got, err4 := k.Decapsulate(ct)
+			if !bytes.Equal(got, secret) {
+				err = errors.New("secrets differ")
+			}
+			done <- errors.Join(err, err2, err3, err4, k.Public().Verify(TypeReport, e.Payload, sig))
+		}()
+	}
+	for range batch {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
