@@ -69,6 +69,9 @@ func (f keyFile) header() keyHeader {
 // SaveKey writes the identity to path, encrypted under the protector's passphrase, readable by the owner only. It never replaces
 // a file (ErrKeyExists): the file appears whole and synced to disk, or not at all.
 func SaveKey(path string, k *Private, protect Protector) error {
+	if _, err := os.Lstat(path); err == nil { // before anybody is asked for a passphrase; writeNew decides
+		return fmt.Errorf("%s: %w; move it away first", path, ErrKeyExists)
+	}
 	data, err := sealKey(k, protect, rand.Reader)
 	if err != nil {
 		return err
