@@ -247,3 +247,17 @@ func (g *Gate) deny(ctx context.Context, by, reason string) *Denial {
 	_ = g.cfg.Store.Deny(ctx, by)
 	return &Denial{RefusedBy: by, Reason: reason}
 }
+
+// Ready says whether the gate could grant now: the store answers, directory and
+// policy are in force.
+func (g *Gate) Ready(ctx context.Context) error {
+	now := g.cfg.Now().UnixNano()
+	if err := g.directory.Load().ValidAt(now); err != nil {
+		return fmt.Errorf("grant: %w", err)
+	}
+	if p := g.rules.Load().policy; now < *p.NotBeforeUnixNS || now >= *p.NotAfterUnixNS {
+		return fmt.Errorf("grant: policy %q version %d is not in force", p.Name, p.Version)
+	}
+	_, err := g.cfg.Store.Head(ctx)
+	return err
+}
