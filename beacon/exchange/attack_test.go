@@ -69,7 +69,10 @@ func TestRelayThroughTwoChannels(t *testing.T) {
 	p.coreCfg.Binding = [32]byte{9}
 	p.run()
 	refusedFor(t, p.errB, ErrBinding)
-	refusedFor(t, p.errC, ErrBinding) // told by the beacon
+	refusedFor(t, p.errC, ErrBinding)
+	if errors.Is(p.errB, ErrRefused) || !errors.Is(p.errC, ErrRefused) {
+		t.Error("the core noticed before the beacon did")
+	}
 }
 
 // TestExporterMismatch: even if both sides could be made to sign one value, a channel key that differs makes all MACs differ.

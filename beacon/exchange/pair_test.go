@@ -2,13 +2,16 @@ package exchange
 
 import (
 	"container/heap"
+	"encoding/json"
 	"errors"
 	"flag"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/ursa-virtual/ursa/beacon/exchange/exchangetest"
+	"github.com/ursa-virtual/ursa/beacon/statement"
 	"github.com/ursa-virtual/ursa/beacon/timing/stamp"
 	"github.com/ursa-virtual/ursa/topology/earth"
 	"github.com/ursa-virtual/ursa/topology/identity"
@@ -102,17 +105,39 @@ func truthful(t int64) int64 { return t }
 
 var fine = stamp.Quality{GranularityNS: 1, ErrPPB: 1}
 
+// stage is what all pairs share: signing it anew for each would be most of the tests' time.
+type stage struct {
+	world     *exchangetest.World
+	challenge []byte
+	asked     statement.Asked
+}
+
+var (
+	stageOnce sync.Once
+	theStage  stage
+)
+
+func setting(t exchangetest.TB) stage {
+	t.Helper()
+	stageOnce.Do(func() {
+		w := exchangetest.New(t, time.Unix(0, epochNS),
+			exchangetest.Place{Name: "Here", At: earth.LatLon{Lat: 50, Lon: 8}, Address: "192.0.2.1:4433"},
+			exchangetest.Place{Name: "There", At: earth.LatLon{Lat: 40, Lon: -74}, Address: "192.0.2.2:4433"})
+		challenge := w.Challenge(t, exchangetest.Key(t, identity.RoleCore, "core").ID(), nil)
+		theStage = stage{world: w, challenge: challenge, asked: w.Asked(t, challenge)}
+	})
+	return theStage
+}
+
 // newPair makes two honest machines 20 ms of round trip apart.
 func newPair(t exchangetest.TB) *pair {
 	t.Helper()
 	p := &pair{t: t, oneWay: 10 * time.Millisecond}
 	p.clockB = &fakeClock{truth: &p.now, q: fine, real: truthful, raw: truthful}
 	p.clockC = &fakeClock{truth: &p.now, q: fine, real: truthful, raw: truthful}
-	p.world = exchangetest.New(t, time.Unix(0, epochNS),
-		exchangetest.Place{Name: "Here", At: earth.LatLon{Lat: 50, Lon: 8}, Address: "192.0.2.1:4433"},
-		exchangetest.Place{Name: "There", At: earth.LatLon{Lat: 40, Lon: -74}, Address: "192.0.2.2:4433"})
+	shared := setting(t)
+	p.world, p.challenge = shared.world, shared.challenge
 	p.coreKey = exchangetest.Key(t, identity.RoleCore, "core")
-	p.challenge = p.world.Challenge(t, p.coreKey.ID(), nil)
 	p.beaconCfg = BeaconConfig{
 		Key: p.world.Beacons[0], Limits: DefaultLimits(), Quality: fine, Path: PathWrapped,
 		Binding: [32]byte{1}, ChannelKey: [32]byte{2}, Random: exchangetest.NewRandom(1),
@@ -121,7 +146,7 @@ func newPair(t exchangetest.TB) *pair {
 	p.coreCfg = CoreConfig{
 		Key: p.coreKey, Directory: p.world.Directory, Beacon: p.world.Beacons[0].ID(), UnixNS: epochNS,
 		Quality: fine, Mode: ModeBlocking,
-		Challenge: p.challenge, Asked: p.world.Asked(t, p.challenge), Previous: [32]byte{3}, Attestation: [32]byte{4},
+		Challenge: p.challenge, Asked: shared.asked, Previous: [32]byte{3}, Attestation: [32]byte{4},
 		Binding: [32]byte{1}, ChannelKey: [32]byte{2}, Random: exchangetest.NewRandom(2),
 	}
 	return p
@@ -328,4 +353,63 @@ func departNow(t exchangetest.TB, c stamp.Clock) stamp.Departure {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// forgedAtBeacon and forgedAtCore hand a payload from outside to one side's timed phase, as its machine does.
+func forgedAtBeacon(c *caller, f forgedPacket, at stamp.Arrival) error {
+	var p Packet
+	if err := ParsePacket(&p, f.Packet); err != nil {
+		return err
+	}
+	_, err := c.answer(0, &p, at)
+	return err
+}
+
+func forgedAtCore(a *answerer, f forgedPacket, at stamp.Arrival) error {
+	var p Packet
+	if err := ParsePacket(&p, f.Packet); err != nil {
+		return err
+	}
+	if p.Kind() == FN {
+		return a.finish(&p, at)
+	}
+	_, err := a.answer(&p)
+	return err
+}
+
+func encodeJSON(t *testing.T, v any) []byte {
+	t.Helper()
+	b, err := json.MarshalIndent(v, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(b, '\n')
+}
+
+func writeJSON(t *testing.T, file string, v any) {
+	t.Helper()
+	if err := os.WriteFile(file, encodeJSON(t, v), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// readJSON decodes a file and returns its bytes.
+func readJSON(t *testing.T, file string, v any) []byte {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err == nil {
+		err = loadJSON(file, v)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	return b
+}
+
+func loadJSON(file string, v any) error {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, v)
 }
