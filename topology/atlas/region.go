@@ -3,6 +3,7 @@ package atlas
 import (
 	"crypto/sha256"
 	"fmt"
+	"sync"
 
 	"github.com/golang/geo/s2"
 
@@ -53,6 +54,9 @@ type Region struct {
 	root node
 	text string
 	opt  Options
+
+	once  sync.Once
+	lines node // without accuracy, for maps and areas
 }
 
 // Parse reads a region expression. A fault in it is a *SyntaxError, which points at the character.

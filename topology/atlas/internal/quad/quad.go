@@ -35,17 +35,17 @@ type Node[V any] struct {
 	ID    s2.CellID
 	Value V
 	tree  *Tree[V]
-	runs  []int32 // nil once there are few enough to list their edges
-	edges []int32
-	open  bool // worth dividing
 	kids  atomic.Pointer[[4]Node[V]]
+	near  []int32 // runs, or edges once the runs are few
+	runs  bool
+	open  bool // worth dividing
 }
 
 // Config says how a tree grows.
 type Config[V any] struct {
 	Margin s1.Angle
 	Floor  int   // deepest level of a node
-	Limit  int64 // number of nodes after which the tree is dropped and grown anew; 0 for half a million
+	Limit  int64 // number of nodes after which the tree is dropped and grown anew; 0 for 131,072
 	// Grow computes the value of a cell from what is near it and its parent (nil for a face), and says whether its children could
 	// have other values. It must depend on nothing else.
 	Grow func(parent, n *Node[V]) (value V, divide bool)
@@ -54,7 +54,7 @@ type Config[V any] struct {
 // New returns a tree over some of the edges, listed in ascending order.
 func New[V any](edges Edges, some []int32, c Config[V]) *Tree[V] {
 	if c.Limit == 0 {
-		c.Limit = 1 << 19
+		c.Limit = 1 << 17
 	}
 	return &Tree[V]{
 		edges: edges, runs: edges.runs(some), margin: NewLimit(c.Margin), reach: c.Margin,
@@ -115,7 +115,7 @@ func (n *Node[V]) children() *[4]Node[V] {
 	}
 	kids := new([4]Node[V])
 	for i, id := range n.ID.Children() {
-		kids[i].fill(n.tree, n, id, n.runs)
+		kids[i].fill(n.tree, n, id, n.near)
 	}
 	n.tree.nodes.Add(4)
 	n.kids.Store(kids)
@@ -129,67 +129,85 @@ const (
 	exactBelow = 48
 )
 
-func (n *Node[V]) fill(t *Tree[V], parent *Node[V], id s2.CellID, runs []int32) {
+// fill finds what is near a cell among what is near its parent.
+func (n *Node[V]) fill(t *Tree[V], parent *Node[V], id s2.CellID, from []int32) {
 	n.tree, n.ID = t, id
 	cell := s2.CellFromCellID(id)
 	bound := cell.CapBound()
-	radius := bound.Radius() + t.reach
-	if parent == nil || parent.runs != nil {
-		for _, r := range runs {
-			if t.runs[r].near(bound.Center(), radius) {
-				n.runs = append(n.runs, r)
-			}
-		}
-		if len(n.runs) <= fewRuns {
-			n.edges = t.listEdges(n.runs, bound.Center(), NewLimit(radius))
-			n.runs = nil
-		}
-	} else {
-		limit := NewLimit(radius)
-		for _, e := range parent.edges {
-			if t.edges.Near(bound.Center(), e, limit) {
-				n.edges = append(n.edges, e)
-			}
+	ball := Ball{bound.Center(), bound.Radius() + t.reach}
+	n.runs = parent == nil || parent.runs
+	if n.runs {
+		n.near = t.runsNear(ball, from)
+		if len(n.near) <= fewRuns {
+			n.runs = false
+			from = t.edgesOf(n.near)
 		}
 	}
-	if n.runs == nil && len(n.edges) <= exactBelow {
-		kept := n.edges[:0]
-		for _, e := range n.edges {
-			if t.edges.WithinCell(cell, e, t.margin) {
-				kept = append(kept, e)
-			}
-		}
-		n.edges = kept
+	if !n.runs {
+		n.near = t.edgesNear(ball, cell, from)
 	}
 	n.Value, n.open = t.grow(parent, n)
 }
 
-func (t *Tree[V]) listEdges(runs []int32, centre s2.Point, limit Limit) (out []int32) {
-	for _, r := range runs {
-		for e := t.runs[r].first; e < t.runs[r].end; e++ {
-			if t.edges.Near(centre, e, limit) {
-				out = append(out, e)
-			}
+func (t *Tree[V]) runsNear(ball Ball, from []int32) (out []int32) {
+	for _, r := range from {
+		if t.runs[r].near(ball.Centre, ball.Radius) {
+			out = append(out, r)
 		}
 	}
 	return out
 }
 
-// Clear says that no edge comes within the margin of the cell.
-func (n *Node[V]) Clear() bool { return n.runs == nil && len(n.edges) == 0 }
-
-// Few says that the node lists at most so many edges.
-func (n *Node[V]) Few(most int) bool { return n.runs == nil && len(n.edges) <= most }
-
-// Edges calls f with the edges near the node: all that come within the margin of it, and some more. Where the node holds runs, f
-// gets the runs that pass the filter; a nil filter passes all.
-func (n *Node[V]) Edges(filter *Ball, f func(e int32) (more bool)) {
-	for _, e := range n.edges {
-		if !f(e) {
-			return
+func (t *Tree[V]) edgesOf(runs []int32) (out []int32) {
+	for _, r := range runs {
+		for e := t.runs[r].first; e < t.runs[r].end; e++ {
+			out = append(out, e)
 		}
 	}
-	for _, r := range n.runs {
+	return out
+}
+
+func (t *Tree[V]) edgesNear(ball Ball, cell s2.Cell, from []int32) []int32 {
+	limit := NewLimit(ball.Radius)
+	near := make([]int32, 0, len(from))
+	for _, e := range from {
+		if t.edges.Near(ball.Centre, e, limit) {
+			near = append(near, e)
+		}
+	}
+	if len(near) <= exactBelow {
+		kept := near[:0]
+		for _, e := range near {
+			if t.edges.WithinCell(cell, e, t.margin) {
+				kept = append(kept, e)
+			}
+		}
+		near = kept
+	}
+	if len(near) == 0 {
+		return nil
+	}
+	return append(make([]int32, 0, len(near)), near...)
+}
+
+// Clear says that no edge comes within the margin of the cell.
+func (n *Node[V]) Clear() bool { return len(n.near) == 0 }
+
+// Few says that the node lists at most so many edges.
+func (n *Node[V]) Few(most int) bool { return !n.runs && len(n.near) <= most }
+
+// Edges calls f, until it returns false, with the edges near the node: all that come within the margin of it, and some more. The
+// filter, unless nil, skips runs of edges that miss a ball.
+func (n *Node[V]) Edges(filter *Ball, f func(e int32) (more bool)) {
+	if !n.runs {
+		for _, e := range n.near {
+			if !f(e) {
+				return
+			}
+		}
+		return
+	}
+	for _, r := range n.near {
 		run := &n.tree.runs[r]
 		if filter != nil && !run.near(filter.Centre, filter.Radius) {
 			continue
@@ -204,20 +222,21 @@ func (n *Node[V]) Edges(filter *Ball, f func(e int32) (more bool)) {
 
 // Samples calls f with one edge of every run, or with every edge where the node lists edges: enough to know which chains come near.
 func (n *Node[V]) Samples(f func(e int32)) {
-	for _, e := range n.edges {
-		f(e)
-	}
-	for _, r := range n.runs {
-		f(n.tree.runs[r].first)
+	for _, i := range n.near {
+		if n.runs {
+			i = n.tree.runs[i].first
+		}
+		f(i)
 	}
 }
 
 // Within says whether an edge comes within the tree's margin of a cell in the node. Exact but for Slack, on the side of yes.
 func (n *Node[V]) Within(cell s2.Cell) bool {
 	bound := cell.CapBound()
-	found := false
-	n.Edges(&Ball{bound.Center(), bound.Radius() + n.tree.reach}, func(e int32) bool {
-		found = n.tree.edges.WithinCell(cell, e, n.tree.margin)
+	ball := Ball{bound.Center(), bound.Radius() + n.tree.reach}
+	limit, found := NewLimit(ball.Radius), false
+	n.Edges(&ball, func(e int32) bool {
+		found = n.tree.edges.Near(ball.Centre, e, limit) && n.tree.edges.WithinCell(cell, e, n.tree.margin)
 		return !found
 	})
 	return found
@@ -235,3 +254,6 @@ func (n *Node[V]) Nearest(p s2.Point, limit s1.Angle) (edge int32, d s1.Angle, o
 	})
 	return edge, best.Angle(), ok
 }
+
+// Size returns the number of visited nodes.
+func (t *Tree[V]) Size() int64 { return t.nodes.Load() }
