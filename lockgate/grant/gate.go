@@ -202,7 +202,8 @@ func (g *Gate) Challenge(ctx context.Context, q Question) ([]byte, error) {
 	case q.Claim.Validate() != nil:
 		return nil, g.deny(ctx, RefusedPlace, q.Claim.Validate().Error())
 	}
-	c, err := g.question(q)
+	issued := g.cfg.Now() // before anything that can be answered
+	c, err := g.question(q, issued.UnixNano())
 	if err != nil {
 		return nil, g.deny(ctx, RefusedCommittee, err.Error())
 	}
@@ -214,13 +215,13 @@ func (g *Gate) Challenge(ctx context.Context, q Question) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("grant: %w", err)
 	}
-	g.book.put(q.Core, &entry{nonce: c.NonceG, envelope: out, lockNonce: q.LockNonce, issued: g.cfg.Now(), ttl: time.Duration(c.TTLNS)})
+	g.book.put(q.Core, &entry{nonce: c.NonceG, envelope: out, lockNonce: q.LockNonce, issued: issued, ttl: time.Duration(c.TTLNS)})
 	return out, nil
 }
 
 // question composes a challenge.
-func (g *Gate) question(q Question) (statement.Challenge, error) {
-	rules, d, now := g.rules.Load(), g.directory.Load(), g.cfg.Now().UnixNano()
+func (g *Gate) question(q Question, now int64) (statement.Challenge, error) {
+	rules, d := g.rules.Load(), g.directory.Load()
 	c := statement.Challenge{Core: q.Core, PolicyHash: rules.hash, DirectoryEpoch: d.Epoch, DirectoryHash: d.Hash(),
 		IssuedUnixNS: now, TTLNS: int64(g.ttl(rules.policy)), RoundsMin: g.cfg.RoundsMin, RoundsMax: g.cfg.RoundsMax}
 	if _, err := io.ReadFull(g.cfg.Entropy, c.NonceG[:]); err != nil {

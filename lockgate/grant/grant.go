@@ -9,6 +9,7 @@ import (
 	"github.com/ursa-virtual/ursa/beacon/statement"
 	"github.com/ursa-virtual/ursa/lockgate/keys"
 	"github.com/ursa-virtual/ursa/lockgate/ledger"
+	"github.com/ursa-virtual/ursa/lockgate/policy"
 	"github.com/ursa-virtual/ursa/lockgate/store"
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
@@ -32,8 +33,10 @@ type Record struct {
 	DecidedUnixNS int64         // the gate's clock
 	Age           time.Duration // of the challenge, on the monotonic clock
 	Previous      [32]byte      // proof that this one had to name
-	PolicyHash    [32]byte      // in force
+	Policy        policy.Policy // in force
+	PolicyHash    [32]byte      // of it
 	PermitHash    [32]byte      // of the compiled region; zero: not from the atlas
+	Account       store.Account // that the decision was made on
 	Salt          [32]byte      // opens the ledger's commitment
 	Leaf          uint64        // index in the ledger
 }
@@ -117,7 +120,7 @@ func (g *Gate) challengeOf(ctx context.Context, r Request, hash [32]byte) (*entr
 func (g *Gate) decide(ctx context.Context, r Request, hash [32]byte, a store.Account, e *entry) (Decision, error) {
 	rules, d, now := g.rules.Load(), g.directory.Load(), g.cfg.Now()
 	rec := Record{Challenge: e.envelope, IssuedUnixNS: e.issued.UnixNano(), DecidedUnixNS: now.UnixNano(),
-		Age: max(now.Sub(e.issued), 1), PolicyHash: rules.hash, PermitHash: rules.permitHash}
+		Age: max(now.Sub(e.issued), 1), Policy: rules.policy, PolicyHash: rules.hash, PermitHash: rules.permitHash, Account: a}
 	f := Decide(Case{Request: r, Account: a, Policy: rules.policy, Permit: rules.permit, Touching: rules.touching,
 		Age: rec.Age,
 		Expect: statement.Expect{Directory: d, Gate: g.cfg.Key.ID(), Core: r.Core, NonceG: e.nonce, PolicyHash: rules.hash,
