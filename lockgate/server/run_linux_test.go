@@ -1,0 +1,92 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ursa-virtual/ursa/lockgate/core"
+	"github.com/ursa-virtual/ursa/lockgate/core/workload"
+	"github.com/ursa-virtual/ursa/lockgate/grant/granttest"
+	"github.com/ursa-virtual/ursa/lockgate/policy"
+)
+
+// TestWorkloadRunsFreezesAndThaws is the whole off-switch with nothing
+// pretended but the round trips: a real busy command under a real hold, a gate
+// on HTTP/3, leases in a real store. Switched off, it stands still within T_off;
+// switched on again, it goes on.
+func TestWorkloadRunsFreezesAndThaws(t *testing.T) {
+	const tOff = 400 * time.Millisecond
+	s := granttest.New(t, granttest.WithPolicy(func(p *policy.Policy) { *p.TOffMS = uint64(tOff.Milliseconds()) }))
+	_, quicAt, _ := serve(t, s, nil)
+	c := s.NewCore(granttest.Middle, [32]byte{0xab})
+	s.Enrol(c, 1_000_000)
+	p, err := workload.Start(workload.Config{Command: []string{"sh", "-c", "while :; do :; done"}})
+	if errors.Is(err, workload.ErrUnsupported) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var granted int
+	a, err := core.New(core.Config{Key: c.Key, GateKey: s.GateKey.Public(), Gate: dial(t, c.Key, quicAt, ""), Prover: prover{s, c},
+		Memory: &core.Forgetful{}, Want: 300, Retry: 50 * time.Millisecond, Events: func(e core.Event) {
+			mu.Lock()
+			defer mu.Unlock()
+			if e.Kind == core.Granted {
+				granted += int(e.Units)
+			}
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- a.Run(ctx, p) }()
+	used := func() time.Duration {
+		d, err := p.Used()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	until := func(what string, ok func() bool) {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("waited in vain: %s", what)
+			}
+		}
+	}
+	until("it runs", func() bool { return used() > 100*time.Millisecond })
+	if err := s.Store.Enable(t.Context(), c.Key.ID(), false); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(tOff + 300*time.Millisecond) // a lease that was under way, and the kernel's moment
+	stopped := used()
+	time.Sleep(300 * time.Millisecond)
+	if after := used(); after != stopped {
+		t.Errorf("switched off, and %v later it used %v more", tOff, after-stopped)
+	}
+	if err := s.Store.Enable(t.Context(), c.Key.ID(), true); err != nil {
+		t.Fatal(err)
+	}
+	until("it runs again", func() bool { return used() > stopped+50*time.Millisecond })
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	e, ended := p.Exit()
+	if !ended {
+		t.Fatal("the command outlives its agent")
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	t.Logf("%s: %v of CPU time, %d units granted", p.Hold(), e.CPU, granted)
+	if over := e.CPU - time.Duration(granted)*core.Unit; over > 50*time.Millisecond {
+		t.Errorf("it ran %v more than was granted", over)
+	}
+}
