@@ -13,7 +13,7 @@ import (
 const (
 	MaxLevel      = 16
 	RefineLevels  = 7   // how much deeper Compare splits the cells on an area's border: an edge 128 times shorter
-	DefaultDetail = 256 // kept cells that suffice
+	DefaultDetail = 512 // kept cells that suffice
 	MaxDetail     = 1 << 16
 )
 

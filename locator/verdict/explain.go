@@ -13,7 +13,7 @@ import (
 type Explanation struct {
 	Beacons []Beacon // sorted by id
 
-	// Forbidden is, for a verdict other than Inside, the place nearest to the tightest beacon that the bounds allow and that is not
+	// Forbidden is, for a verdict other than Inside, the place nearest to the tightest trusted beacon that the bounds allow and that is not
 	// shown to be permitted; for Inside, the nearest such place that the bounds rule out. nil when there is none.
 	Forbidden *Forbidden
 
@@ -29,8 +29,8 @@ type Beacon struct {
 	Radius    earth.Metres // what the round trip allows now, age and uncertainty included
 
 	// Slack is how far the region stays inside this bound. Positive: every place of the region is at least so much nearer than the
-	// radius. Zero: the bound runs through the region's outermost cells, it shapes the region's edge. Negative: cells of the region
-	// lie so far beyond the bound, it is outvoted as one of f.
+	// radius. Zero: the bound runs through the region's outermost cells, it shapes the region's edge; or the region is empty.
+	// Negative: places so far beyond the bound are in the region, because this beacon could be one of the f that lie.
 	Slack earth.Metres
 
 	// Decided: without this observation the region would lie to the permit in another way, or would keep over one per cent more cells
@@ -43,7 +43,7 @@ type Beacon struct {
 // Forbidden is a place that is not shown to be permitted.
 type Forbidden struct {
 	At            earth.LatLon
-	Beacon, Place string       // the tightest beacon
+	Beacon, Place string       // the beacon with the smallest radius that the region respects
 	Distance      earth.Metres // from that beacon's stated position
 	InRegion      bool         // the bounds allow it
 	Touches       []string     // jurisdictions that may be there
@@ -63,7 +63,8 @@ func (v Verdict) Explain() (Explanation, bool) {
 		return Explanation{}, false
 	}
 	p.explainOnce.Do(func() {
-		p.explanation = Explanation{Beacons: v.beacons(), Forbidden: v.forbidden(), Settle: v.settle()}
+		lines := v.beacons()
+		p.explanation = Explanation{Beacons: lines, Forbidden: v.forbidden(lines), Settle: v.settle()}
 	})
 	return p.explanation, true
 }
@@ -83,10 +84,12 @@ func (v Verdict) beacons() []Beacon {
 	return lines
 }
 
-// slack is defined at Beacon.Slack. An empty region has no place outside any bound: its slack is the radius.
+// slack is defined at Beacon.Slack.
 func slack(radius earth.Metres, r *region.Region, at earth.ECEF) earth.Metres {
 	lo, hi := r.Reach(at)
 	switch {
+	case r.Empty():
+		return 0
 	case hi <= radius:
 		return radius - hi
 	case lo > radius:
@@ -116,20 +119,25 @@ func (v Verdict) decided(plain *region.Region, i int) bool {
 	return before != after
 }
 
-// tightest returns the index of the usable observation with the smallest radius; false when there is none.
-func (p *problem) tightest() (int, bool) {
-	best, found := 0, false
-	for i := range p.obs {
-		if !p.old[i] && (!found || p.radii[i] < p.radii[best]) {
-			best, found = i, true
+// tightest returns the index of the usable observation with the smallest radius that the region respects, so that no lonely liar is
+// quoted; when it respects none, with the smallest radius of all. False when there is none.
+func (p *problem) tightest(lines []Beacon) (int, bool) {
+	best := -1
+	for i, l := range lines {
+		if l.Ignored {
+			continue
+		}
+		if best < 0 || (l.Slack >= 0) != (lines[best].Slack >= 0) && l.Slack >= 0 ||
+			(l.Slack >= 0) == (lines[best].Slack >= 0) && l.Radius < lines[best].Radius {
+			best = i
 		}
 	}
-	return best, found
+	return best, best >= 0
 }
 
-func (v Verdict) forbidden() *Forbidden {
+func (v Verdict) forbidden(lines []Beacon) *Forbidden {
 	p := v.problem
-	i, ok := p.tightest()
+	i, ok := p.tightest(lines)
 	if !ok {
 		return nil
 	}

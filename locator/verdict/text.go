@@ -17,12 +17,16 @@ func (v Verdict) Text() string {
 	if !judged {
 		return b.String()
 	}
-	fmt.Fprintf(&b, "assumes: signals at most %s speed, at most %d faulty fault domains, core slower than %.0f m/s\n",
+	fmt.Fprintf(&b, "assumes: signals no faster than in %s, at most f = %d faulty domains, a core below %.0f m/s\n",
 		params.Speed, params.F, float64(params.VMax))
 	e, _ := v.Explain()
 	writeBeacons(&b, e.Beacons)
 	area, _ := v.RegionKM2()
-	fmt.Fprintf(&b, "region: at most %.0f km²", area)
+	if v.region.Empty() {
+		b.WriteString("region: empty")
+	} else {
+		fmt.Fprintf(&b, "region: at most %.0f km²", area)
+	}
 	if touches, known := v.Touches(); known && len(touches) > 0 {
 		fmt.Fprintf(&b, ", may touch %s", strings.Join(touches, " "))
 	}
@@ -46,8 +50,6 @@ func writeBeacons(b *strings.Builder, beacons []Beacon) {
 			note = "too old"
 		case l.Decided:
 			note = "decided"
-		case l.Slack < 0:
-			note = "outvoted"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", short(l.ID), l.Place, l.RTT, l.Radius, l.Slack, note)
 	}
