@@ -7,17 +7,14 @@ import (
 	"io"
 	"math"
 	"strings"
-
-	"github.com/ursa-virtual/ursa/topology/earth"
 )
 
 // Chart draws a collection made here as SVG.
 type Chart struct {
 	Title   string
 	Caption string
-	// Coast holds rings or lines of land to draw below, as [lon, lat] in degrees; no line may jump across the antimeridian.
-	Coast [][][2]float64
-	Data  Collection
+	Land    [][][2]float64 // rings of land to draw below, as [lon, lat] in degrees, cut at the antimeridian: see LandOutlines
+	Data    Collection
 }
 
 const (
@@ -35,7 +32,7 @@ type frame struct {
 func (f frame) x(lon float64) float64 { return chartMargin + (lon-f.west)*f.scaleX }
 func (f frame) y(lat float64) float64 { return chartHead + (f.north-lat)*f.scaleY }
 
-// WriteTo writes the chart as SVG 1.1: coast in grey, sampled cells green when proven and red when not, beacons blue, picks orange
+// WriteTo writes the chart as SVG 1.1: land in grey, meridians and parallels every ten degrees, sampled cells green when proven and red when not, beacons blue, picks orange
 // and numbered, the claim a cross. It is a drawing: nothing is rounded outward.
 func (c Chart) WriteTo(w io.Writer) (int64, error) {
 	counted := &countingWriter{w: w}
@@ -45,7 +42,7 @@ func (c Chart) WriteTo(w io.Writer) (int64, error) {
 	fmt.Fprintf(b, `<rect width="100%%" height="100%%" fill="#f7f9fb"/>`+"\n")
 	fmt.Fprintf(b, `<clipPath id="map"><rect x="%.1f" y="%.1f" width="%.1f" height="%.1f"/></clipPath><g clip-path="url(#map)">`+"\n",
 		chartMargin, chartHead, f.width-2*chartMargin, f.height-chartHead-chartMargin)
-	c.coast(b, f)
+	c.ground(b, f)
 	for _, feature := range c.Data.Features {
 		draw(b, f, feature)
 	}
@@ -112,12 +109,20 @@ func (c Chart) frame() frame {
 	return f
 }
 
-func (c Chart) coast(b *bufio.Writer, f frame) {
-	for _, line := range c.Coast {
-		fmt.Fprintf(b, `<path fill="#e6e9e2" stroke="#9aa49a" stroke-width="0.6" d="`)
-		path(b, f, line)
-		fmt.Fprintf(b, "\"/>\n")
+func (c Chart) ground(b *bufio.Writer, f frame) {
+	fmt.Fprint(b, `<path fill="none" stroke="#dde3e8" stroke-width="0.7" d="`)
+	for lon := -180.0; lon <= 180; lon += 10 {
+		path(b, f, [][2]float64{{lon, -90}, {lon, 90}})
 	}
+	for lat := -90.0; lat <= 90; lat += 10 {
+		path(b, f, [][2]float64{{-180, lat}, {180, lat}})
+	}
+	fmt.Fprint(b, "\"/>\n<path fill=\"#e6e9e2\" fill-rule=\"evenodd\" stroke=\"#9aa49a\" stroke-width=\"0.6\" d=\"")
+	for _, ring := range c.Land {
+		path(b, f, ring)
+		b.WriteByte('Z')
+	}
+	fmt.Fprint(b, "\"/>\n")
 }
 
 func path(b *bufio.Writer, f frame, line [][2]float64) {
@@ -159,23 +164,4 @@ func draw(b *bufio.Writer, f frame, feature Feature) {
 	default:
 		fmt.Fprintf(b, `<circle cx="%.2f" cy="%.2f" r="4" fill="#1c5fb0" stroke="#fff"><title>%s</title></circle>`+"\n", x, y, escape(name))
 	}
-}
-
-// Graticule returns meridians and parallels every ten degrees, for charts without a coast.
-func Graticule() [][][2]float64 {
-	var lines [][][2]float64
-	for lon := -180.0; lon <= 180; lon += 10 {
-		lines = append(lines, [][2]float64{{lon, -90}, {lon, 90}})
-	}
-	for lat := -90.0; lat <= 90; lat += 10 {
-		lines = append(lines, [][2]float64{{-180, lat}, {180, lat}})
-	}
-	return lines
-}
-
-// Bounds returns the south-west and north-east corners of what the chart shows.
-func (c Chart) Bounds() (southWest, northEast earth.LatLon) {
-	f := c.frame()
-	south := f.north - (f.height-chartHead-chartMargin)/f.scaleY
-	return earth.LatLon{Lat: south, Lon: f.west}, earth.LatLon{Lat: f.north, Lon: f.west + (chartWidth-2*chartMargin)/f.scaleX}
 }

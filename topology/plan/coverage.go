@@ -71,6 +71,19 @@ type Coverage struct {
 // Share is the proven share of the weight, 0..1.
 func (c *Coverage) Share() float64 { return c.Proven / c.Total }
 
+// Summary is a coverage in four numbers. Weights are km² for cells, whatever the list counts for places.
+type Summary struct {
+	Samples int     `json:"samples"`
+	Weight  float64 `json:"weight"`
+	Proven  float64 `json:"proven"`
+	Share   float64 `json:"share"`
+}
+
+// Summary sums the coverage up.
+func (c *Coverage) Summary() Summary {
+	return Summary{len(c.Samples), c.Total, c.Proven, c.Share()}
+}
+
 // Cover computes at which samples a core would be proven inside.
 func Cover(ctx context.Context, f *Fleet, samples []Sample, progress Progress) (*Coverage, error) {
 	if err := f.Validate(); err != nil {

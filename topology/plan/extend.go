@@ -11,9 +11,9 @@ import (
 
 // Pick is one site that Extend chose.
 type Pick struct {
-	Site   Site
-	Gain   float64 // weight of samples that became provable with it
-	Proven float64 // weight provable with it and all picks before
+	Site   Site    `json:"site"`
+	Gain   float64 `json:"gain"`   // weight of samples that became provable with it
+	Proven float64 `json:"proven"` // weight provable with it and all picks before
 }
 
 // Extension is the answer of Extend.

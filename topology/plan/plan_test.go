@@ -366,7 +366,10 @@ func TestCollectionsAndChart(t *testing.T) {
 		t.Errorf("%v: %d features", err, len(back.Features))
 	}
 	var svg bytes.Buffer
-	chart := plan.Chart{Title: "A & B", Caption: "<c>", Coast: plan.Graticule(), Data: data}
+	chart := plan.Chart{Title: "A & B", Caption: "<c>", Data: data}
+	if chart.Land, err = chart.LandOutlines(); err != nil || len(chart.Land) < 3 {
+		t.Fatalf("%d outlines of land in central Europe, %v", len(chart.Land), err)
+	}
 	if n, err := chart.WriteTo(&svg); err != nil || n != int64(svg.Len()) {
 		t.Fatalf("%d of %d bytes, %v", n, svg.Len(), err)
 	}

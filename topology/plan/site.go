@@ -33,10 +33,10 @@ const (
 
 // Site is where a beacon stands or could stand.
 type Site struct {
-	ID      string       // unique, not empty
-	Name    string       // for people
-	At      earth.LatLon // WGS84
-	Domains []string     // fault domains, at least one
+	ID      string       `json:"id"`      // unique, not empty
+	Name    string       `json:"name"`    // for people
+	At      earth.LatLon `json:"at"`      // WGS84
+	Domains []string     `json:"domains"` // fault domains, at least one
 }
 
 // Sample is a place of which one wants to know whether a core could be proven there. Cell is the S2 cell that it stands for, 0 for
