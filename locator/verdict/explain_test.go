@@ -18,7 +18,7 @@ import (
 // The settlement is honest: so much less is Inside, a nanosecond more is not, and no other beacon does with less.
 func TestSettlementIsTheSmallest(t *testing.T) {
 	settled := 0
-	for seed := range uint64(120) {
+	for seed := range uint64(50) {
 		obs, params, permit := randomWorld(seed)
 		v := judge(t, obs, params, permit)
 		e, _ := v.Explain()
@@ -51,7 +51,7 @@ func TestSettlementIsTheSmallest(t *testing.T) {
 // Where no settlement is named, shortening any one round trip by any of a ladder of amounts does not help.
 func TestNoSettlementMeansNone(t *testing.T) {
 	none := 0
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		obs, params, permit := randomWorld(seed)
 		v := judge(t, obs, params, permit)
 		e, _ := v.Explain()
@@ -106,7 +106,7 @@ func TestStaysInsideIsTheLastMoment(t *testing.T) {
 // Slack says what it says: no place of the region is nearer to the bound's rim than a positive slack.
 func TestSlackAgainstTheCells(t *testing.T) {
 	outvoted := 0
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		obs, params, permit := randomWorld(seed)
 		v := judge(t, obs, params, permit)
 		e, _ := v.Explain()
