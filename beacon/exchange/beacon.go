@@ -30,6 +30,9 @@ type BeaconConfig struct {
 
 	// Directory is the verified constellation: it lists this beacon's place and the gates that may ask.
 	Directory *directory.Directory
+	// Before is the directory that was in force before it, or nil. A challenge of its epoch is still answered, with its positions, by gates that
+	// both list, because a new directory takes time to spread.
+	Before *directory.Directory
 	// UnixNS is the wall clock at the opening, nanoseconds since 1970, for the challenge's validity.
 	UnixNS int64
 	// Admit is asked once the core has proven who it is and before the beacon encapsulates and signs; an error (ErrBusy, ErrQuota) ends the
@@ -60,17 +63,18 @@ type Beacon struct {
 	salt    [32]byte
 	nonce   [32]byte
 
-	core    identity.Public
-	self    directory.Beacon
-	init    initBody
-	asked   statement.Asked
-	digests digests
-	limits  Limits
-	caller  *caller
-	rounds  []roundWire
-	times   []Round
-	payload []byte // the statement's
-	result  BeaconResult
+	core      identity.Public
+	directory *directory.Directory // of the challenge's epoch
+	self      directory.Beacon     // this beacon in it
+	init      initBody
+	asked     statement.Asked
+	digests   digests
+	limits    Limits
+	caller    *caller
+	rounds    []roundWire
+	times     []Round
+	payload   []byte // the statement's
+	result    BeaconResult
 }
 
 type beaconState uint8
@@ -92,8 +96,7 @@ func NewBeacon(cfg BeaconConfig) (*Beacon, error) {
 	if cfg.Key == nil || cfg.Key.Public().Role() != identity.RoleBeacon {
 		return nil, fmt.Errorf("%w: key of a beacon missing", ErrConfig)
 	}
-	self, listed := cfg.Directory.Lookup(cfg.Key.ID())
-	if !listed {
+	if _, listed := cfg.Directory.Lookup(cfg.Key.ID()); !listed {
 		return nil, fmt.Errorf("%w: directory does not list this beacon", ErrConfig)
 	}
 	if cfg.Random == nil || len(cfg.Attestation) == 0 || len(cfg.Attestation) > statement.MaxResultSize || cfg.Validity <= 0 || cfg.UnixNS <= 0 {
@@ -105,7 +108,7 @@ func NewBeacon(cfg BeaconConfig) (*Beacon, error) {
 	if err := errors.Join(cfg.Limits.Validate(), cfg.Quality.Validate()); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	b := &Beacon{cfg: cfg, self: self, state: beaconInit, wake: stamp.Never}
+	b := &Beacon{cfg: cfg, state: beaconInit, wake: stamp.Never}
 	for _, secret := range [][]byte{b.session[:], b.seed[:], b.salt[:], b.nonce[:]} {
 		if _, err := io.ReadFull(cfg.Random, secret); err != nil {
 			return nil, fmt.Errorf("%w: reading randomness: %w", ErrConfig, err)
@@ -247,7 +250,7 @@ func (b *Beacon) open(now stamp.Instant, body []byte) (Output, error) {
 	if err != nil {
 		return Output{}, err
 	}
-	if b.asked, err = statement.VerifyChallenge(challenge, b.cfg.Directory, b.cfg.UnixNS); err != nil {
+	if b.asked, err = statement.VerifyChallenge(challenge, b.directory, b.cfg.UnixNS); err != nil {
 		return Output{}, fmt.Errorf("%w: %w", ErrChallenge, err)
 	}
 	if b.core, err = coreKey(b.init.Core, env.Signer); err != nil {
@@ -307,6 +310,10 @@ func (b *Beacon) peek(core identity.ID) (identity.Envelope, error) {
 	if _, ok := b.cfg.Directory.Gate(env.Signer); !ok {
 		return env, fmt.Errorf("%w: %s", ErrUnknownGate, env.Signer.Short())
 	}
+	b.directory = b.directoryOf(c.DirectoryEpoch)
+	if b.self, err = b.selfIn(b.directory); err != nil {
+		return env, fmt.Errorf("%w: %w", ErrChallenge, err)
+	}
 	if age := b.cfg.UnixNS - c.IssuedUnixNS; age > c.TTLNS || age < -int64(statement.MaxClockSkew) {
 		return env, fmt.Errorf("%w: issued %v ago, valid for %v", ErrExpired, time.Duration(age), time.Duration(c.TTLNS))
 	}
@@ -314,6 +321,22 @@ func (b *Beacon) peek(core identity.ID) (identity.Envelope, error) {
 		return env, fmt.Errorf("%w: %w", ErrRoundsAsked, err)
 	}
 	return env, nil
+}
+
+// directoryOf returns the directory of an epoch: the one before when it is that, else the one in force, which then refuses the challenge.
+func (b *Beacon) directoryOf(epoch uint64) *directory.Directory {
+	if d := b.cfg.Before; d.Verified() && d.Epoch == epoch {
+		return d
+	}
+	return b.cfg.Directory
+}
+
+func (b *Beacon) selfIn(d *directory.Directory) (directory.Beacon, error) {
+	self, listed := d.Lookup(b.cfg.Key.ID())
+	if !listed {
+		return self, fmt.Errorf("%w: directory of epoch %d does not list this beacon", ErrConfig, d.Epoch)
+	}
+	return self, nil
 }
 
 // coreKey parses a core's public key and checks that it is the signer's.

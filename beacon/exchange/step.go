@@ -153,3 +153,34 @@ func Reason(err error) error {
 	}
 	return nil
 }
+
+// closeBase keeps the codes with which a connection is closed for a reason apart from QUIC's and HTTP/3's usual ones.
+const closeBase = 0x7572_0000 // "ur"
+
+// CloseCode is the QUIC application error code that says why a connection is closed: 0 for a good end. It reaches the other side even when
+// there is no stream yet, and costs nothing to send.
+func CloseCode(err error) uint64 {
+	if err == nil {
+		return 0
+	}
+	for _, r := range refusals {
+		if errors.Is(err, r.err) {
+			return closeBase + uint64(r.code)
+		}
+	}
+	return closeBase
+}
+
+// FromCloseCode returns what the other side said by closing with the code, or nil when the code is not CloseCode's.
+func FromCloseCode(code uint64) error {
+	if code < closeBase || code > closeBase+0xffff {
+		return nil
+	}
+	e := &RefusedError{Code: uint16(code - closeBase), Text: "no reason given"}
+	for _, r := range refusals {
+		if r.code == e.Code {
+			e.Text = r.err.Error()
+		}
+	}
+	return e
+}

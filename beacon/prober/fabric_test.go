@@ -135,3 +135,19 @@ func TestFabricMeasuresExactly(t *testing.T) {
 		})
 	}
 }
+
+// halfClock runs at half speed, in virtual time.
+type halfClock struct{}
+
+func (halfClock) RealNS() int64          { return virtual.RealNS()/2 + 946684800e9/2 }
+func (halfClock) RawNS() int64           { return virtual.RawNS() / 2 }
+func (halfClock) Quality() stamp.Quality { return virtual.Q }
+
+func udpAddr(t *testing.T, address string) net.Addr {
+	t.Helper()
+	a, err := net.ResolveUDPAddr("udp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}

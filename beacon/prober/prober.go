@@ -57,6 +57,9 @@ type Config struct {
 	Now func() time.Time
 	// Random is the source of session secrets; nil means crypto/rand.
 	Random io.Reader
+	// Tokens remembers what beacons gave out to prove this core's address the next time (QUIC NEW_TOKEN), which saves a round trip then; nil
+	// means none.
+	Tokens quic.TokenStore
 	// Roots remembers verified batch roots of beacons; nil means none.
 	Roots *identity.RootCache
 }
@@ -314,7 +317,9 @@ func (r *run) exchange(ctx context.Context, beacon directory.Beacon) (Answer, er
 	if err != nil {
 		return Answer{}, fmt.Errorf("%w: %w", ErrDial, err)
 	}
-	conn, err := r.transport.Dial(ctx, addr, channel.ClientTLS(), channel.QUIC(-1, r.Path == exchange.PathDatagram))
+	config := channel.QUIC(-1, r.Path == exchange.PathDatagram)
+	config.TokenStore = r.Tokens
+	conn, err := r.transport.Dial(ctx, addr, channel.ClientTLS(), config)
 	if err != nil {
 		return Answer{}, fmt.Errorf("%w at %s: %w", ErrDial, beacon.Address, err)
 	}
@@ -329,7 +334,7 @@ func (r *run) exchange(ctx context.Context, beacon directory.Beacon) (Answer, er
 	}
 	stream, err := conn.OpenStreamSync(ctx)
 	if err != nil {
-		return Answer{}, fmt.Errorf("%w: %w", drive.ErrStream, err)
+		return Answer{}, closedFor(fmt.Errorf("%w: %w", drive.ErrStream, err))
 	}
 	port := r.port
 	if port == nil {
@@ -339,11 +344,22 @@ func (r *run) exchange(ctx context.Context, beacon directory.Beacon) (Answer, er
 	}
 	err = drive.Run(ctx, drive.Config{Machine: machine, Stream: stream, Port: port, Peer: addr, Stepped: r.progress(beacon, machine)})
 	if err != nil {
-		return Answer{}, err
+		return Answer{}, closedFor(err)
 	}
 	elapsed := r.Now().Sub(started)
 	linger(stream)
 	return answerOf(beacon, machine, elapsed), nil
+}
+
+// closedFor replaces a connection's end by the reason that the beacon gave for it, if it gave one.
+func closedFor(err error) error {
+	var closed *quic.ApplicationError
+	if errors.As(err, &closed) && closed.Remote {
+		if reason := exchange.FromCloseCode(uint64(closed.ErrorCode)); reason != nil {
+			return reason
+		}
+	}
+	return err
 }
 
 func answerOf(beacon directory.Beacon, machine *exchange.Core, elapsed time.Duration) Answer {

@@ -46,9 +46,10 @@ type Config struct {
 	// MaxExchanges is how many exchanges may be in progress in all, 0 means 1,024; MaxPerPrefix from one IPv4 /24 or IPv6 /48, 0 means 64;
 	// MaxPerCore of one core, 0 means 4.
 	MaxExchanges, MaxPerPrefix, MaxPerCore int
-	// RetryAbove is the number of unfinished handshakes above which a client must prove its address first (QUIC Retry); 0 means 64,
-	// negative always.
-	RetryAbove int
+	// RetryFrom is the number of unfinished handshakes from which on a client without a token must prove its address first (QUIC Retry, one
+	// round trip). 0, the default, is always: QUIC alone lets a server send three times what came from an unproven address, and a
+	// beacon never sends more than came. A larger number saves strangers the round trip while the beacon is quiet.
+	RetryFrom int
 	// MaxHandshakes is the number of unfinished handshakes above which new ones are refused; 0 means 1,024.
 	MaxHandshakes int
 	// Drain is how long exchanges in progress may go on after Serve's context has ended; 0 means 5 s.
@@ -97,12 +98,12 @@ func (c Config) withDefaults() (Config, error) {
 	for _, d := range []struct {
 		field *int
 		value int
-	}{{&c.MaxExchanges, 1024}, {&c.MaxPerPrefix, 64}, {&c.MaxPerCore, 4}, {&c.MaxHandshakes, 1024}, {&c.RetryAbove, 64}} {
+	}{{&c.MaxExchanges, 1024}, {&c.MaxPerPrefix, 64}, {&c.MaxPerCore, 4}, {&c.MaxHandshakes, 1024}} {
 		if *d.field == 0 {
 			*d.field = d.value
 		}
 	}
-	if c.MaxExchanges < 0 || c.MaxPerPrefix < 0 || c.MaxPerCore < 0 || c.MaxHandshakes < 0 || c.Validity < 0 || c.Drain < 0 {
+	if c.MaxExchanges < 0 || c.MaxPerPrefix < 0 || c.MaxPerCore < 0 || c.MaxHandshakes < 0 || c.RetryFrom < 0 || c.Validity < 0 || c.Drain < 0 {
 		return c, fmt.Errorf("%w: limits must not be negative", ErrConfig)
 	}
 	c.Validity = orDefault(c.Validity, time.Hour)
@@ -136,11 +137,8 @@ type Server struct {
 	stats   counters
 }
 
-// seat is the beacon's place in one verified directory.
-type seat struct {
-	directory *directory.Directory
-	self      directory.Beacon
-}
+// seat is the verified directory in force, and the one before.
+type seat struct{ directory, before *directory.Directory }
 
 // New checks the configuration.
 func New(cfg Config) (*Server, error) {
@@ -161,10 +159,19 @@ func (s *Server) Reload(d *directory.Directory) error {
 	if _, out := d.Quarantined(s.id); !ok || out || !self.ValidAt(s.cfg.Now().UnixNano()) {
 		return fmt.Errorf("%w: %s in epoch %d", ErrUnlisted, s.id.Short(), d.Epoch)
 	}
-	if old := s.seat.Load(); old != nil && d.Epoch < old.directory.Epoch {
-		return fmt.Errorf("%w: directory epoch %d is older than %d, which is in force", ErrConfig, d.Epoch, old.directory.Epoch)
+	next := &seat{directory: d}
+	if old := s.seat.Load(); old != nil {
+		switch {
+		case d.Epoch < old.directory.Epoch:
+			return fmt.Errorf("%w: directory epoch %d is older than %d, which is in force", ErrConfig, d.Epoch, old.directory.Epoch)
+		case d.Epoch == old.directory.Epoch && d.Hash() != old.directory.Hash():
+			return fmt.Errorf("%w: there are two directories of epoch %d", ErrConfig, d.Epoch)
+		case d.Epoch == old.directory.Epoch:
+			return nil
+		}
+		next.before = old.directory
 	}
-	s.seat.Store(&seat{directory: d, self: self})
+	s.seat.Store(next)
 	return nil
 }
 
@@ -232,7 +239,7 @@ func (s *Server) accept(ctx context.Context, listener *quic.Listener, port timin
 }
 
 // mustRetry says whether new clients must prove their address.
-func (s *Server) mustRetry() bool { return s.pending.Load() >= int64(max(0, s.cfg.RetryAbove)) }
+func (s *Server) mustRetry() bool { return s.pending.Load() >= int64(s.cfg.RetryFrom) }
 
 // admitHandshake counts unfinished handshakes and refuses them above the limit.
 func (s *Server) admitHandshake(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
@@ -269,11 +276,7 @@ func (s *Server) serve(ctx context.Context, conn *quic.Conn, port timing.Port) {
 		b, err = s.exchange(ctx, conn, port)
 	}
 	s.report(conn, b, err)
-	if err != nil {
-		_ = conn.CloseWithError(1, "")
-		return
-	}
-	_ = conn.CloseWithError(0, "")
+	_ = conn.CloseWithError(quic.ApplicationErrorCode(exchange.CloseCode(err)), "")
 }
 
 // exchange runs the machine of one connection.
@@ -319,11 +322,11 @@ func (s *Server) exchange(ctx context.Context, conn *quic.Conn, port timing.Port
 
 // machine is the configuration of one exchange.
 func (s *Server) machine(conn *quic.Conn, ch channel.Channel, admit func(identity.ID) error) exchange.BeaconConfig {
-	opened := conn.RemoteAddr().String()
+	opened, seat := conn.RemoteAddr().String(), s.seat.Load()
 	return exchange.BeaconConfig{
 		Key: s.cfg.Key, Limits: s.cfg.Limits, Quality: s.cfg.Clock.Quality(), Path: s.cfg.Path,
 		Binding: ch.Binding, ChannelKey: ch.Key, Random: s.cfg.Random,
-		Directory: s.seat.Load().directory, UnixNS: s.cfg.Now().UnixNano(), Admit: admit,
+		Directory: seat.directory, Before: seat.before, UnixNS: s.cfg.Now().UnixNano(), Admit: admit,
 		Attestation: s.cfg.Attestation, ClockAttested: s.cfg.ClockAttested, Validity: s.cfg.Validity,
 		PathChanged: func() bool { return conn.RemoteAddr().String() != opened },
 	}
