@@ -260,3 +260,43 @@ func TestJSONContract(t *testing.T) {
 		}
 	}
 }
+
+// Two measurements of one constellation, some weeks apart: everything wanders a little, one pair in twenty is rerouted, one node's
+// link got slower, one node moved and kept its claim. Only the last has moved.
+func TestMovedSinceLastTime(t *testing.T) {
+	w := newWorld(8, 80)
+	before := w.set(t)
+	const link, mover = 3, 11
+	to := w.elsewhere(w.truth[mover])
+	for i := range w.rtt {
+		for j := range w.rtt[:i] {
+			ms := w.rtt[i][j] + w.rng.Float64()
+			switch {
+			case i == mover || j == mover:
+				ms = w.delay(to, w.truth[i+j-mover])
+			case i == link || j == link:
+				ms += 15
+			case w.rng.IntN(20) == 0:
+				ms *= 1.3
+			}
+			w.put(i, j, ms)
+		}
+	}
+	got, err := audit.Moved(before, w.set(t), audit.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 1 || got[0].ID != "n11" || got[0].ClaimMovedKM != 0 {
+		t.Fatalf("got %+v, want n11 only", got)
+	}
+	near, _ := before.Index(got[0].Near)
+	if d := earth.GreatCircle(w.truth[near], to).Kilometres(); d > 500 {
+		t.Errorf("it is looked for %.0f km from where it went", d)
+	}
+	if same, err := audit.Moved(before, before, audit.Options{}); err != nil || len(same) > 0 {
+		t.Errorf("compared with itself: %v, %v", same, err)
+	}
+	if _, err := audit.Moved(nil, before, audit.Options{}); !errors.Is(err, audit.ErrNoSet) {
+		t.Errorf("nothing before: %v", err)
+	}
+}

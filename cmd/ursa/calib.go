@@ -1,13 +1,16 @@
 package main
 
 import (
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/golang/geo/s2"
 	"github.com/spf13/cobra"
@@ -15,6 +18,7 @@ import (
 	"github.com/ursa-virtual/ursa/calib/audit"
 	"github.com/ursa-virtual/ursa/calib/audit/chart"
 	"github.com/ursa-virtual/ursa/calib/dataset"
+	"github.com/ursa-virtual/ursa/calib/drift"
 	"github.com/ursa-virtual/ursa/topology/atlas"
 	"github.com/ursa-virtual/ursa/topology/earth"
 )
@@ -25,17 +29,18 @@ func calibCommand() *cobra.Command {
 		Short: "Beacons measure beacons: who does not stand where it says",
 		Long: "Calibration keeps the constellation honest. Nothing that it finds can tighten a proof: it takes\n" +
 			"beacons out of use, or makes their uncertainty larger.",
-		Example: "  ursa calib audit --data ../shared/data/wonderproxy-2020\n  ursa calib audit --data measured --json",
+		Example: "  ursa calib audit --data ../shared/data/wonderproxy-2020\n  ursa calib audit --data measured --json\n" +
+			"  ursa calib watch --series weekly.csv.gz",
 	}
-	cmd.AddCommand(calibAuditCommand())
+	cmd.AddCommand(calibAuditCommand(), calibWatchCommand())
 	return cmd
 }
 
 type calibAuditFlags struct {
-	data, speed, plot string
-	f                 int
-	claimKM           float64
-	json              bool
+	data, since, speed, plot string
+	f                        int
+	claimKM                  float64
+	json                     bool
 }
 
 func calibAuditCommand() *cobra.Command {
@@ -59,6 +64,7 @@ func calibAuditCommand() *cobra.Command {
 	flags.IntVar(&o.f, "f", -1, "at most this many nodes lie; a conviction is then a theorem (default: the fewest that explain the data)")
 	flags.StringVar(&o.speed, "speed", "fibre", "fastest signal on any path, vacuum or fibre: a conviction is sound under it")
 	flags.Float64Var(&o.claimKM, "claim-unc", 25, "how far an honest node may stand from its claimed coordinates, in km")
+	flags.StringVar(&o.since, "since", "", "folder of an earlier measurement of the same nodes: who has moved?")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object")
 	flags.StringVar(&o.plot, "plot", "", "draw the contradictions as SVG into this file")
 	return cmd
@@ -69,11 +75,8 @@ func (o *calibAuditFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	set, err := dataset.Load(o.data)
+	set, err := calibLoad("--data", o.data)
 	if err != nil {
-		if errors.Is(err, dataset.ErrMissing) {
-			return usagef("--data: %w", err)
-		}
 		return err
 	}
 	if set.Len() > 400 { // some seconds
@@ -86,15 +89,70 @@ func (o *calibAuditFlags) run(cmd *cobra.Command) error {
 		}
 		return err
 	}
+	var moved []audit.Move
+	if o.since != "" {
+		before, err := calibLoad("--since", o.since)
+		if err != nil {
+			return err
+		}
+		if moved, err = audit.Moved(before, set, options); err != nil {
+			return err
+		}
+	}
 	if o.plot != "" {
 		if err := calibPlot(o.plot, set, report); err != nil {
 			return err
 		}
 	}
 	if o.json {
-		return json.NewEncoder(cmd.OutOrStdout()).Encode(report)
+		return calibAuditJSON(cmd.OutOrStdout(), report, o.since != "", moved)
 	}
-	return calibAuditTable(cmd.OutOrStdout(), report)
+	if err := calibAuditTable(cmd.OutOrStdout(), report); err != nil || o.since == "" {
+		return err
+	}
+	return calibMovedTable(cmd.OutOrStdout(), moved)
+}
+
+func calibLoad(flag, dir string) (*dataset.Set, error) {
+	set, err := dataset.Load(dir)
+	if errors.Is(err, dataset.ErrMissing) {
+		return nil, usagef("%s: %w", flag, err)
+	}
+	return set, err
+}
+
+// calibAuditJSON prints the report, with the moves as one more field when there was something to compare with.
+func calibAuditJSON(out io.Writer, r audit.Report, compared bool, moved []audit.Move) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if compared {
+		if moved == nil {
+			moved = []audit.Move{}
+		}
+		more, err := json.Marshal(moved)
+		if err != nil {
+			return err
+		}
+		text = append(append(append(text[:len(text)-1], `,"moved":`...), more...), '}')
+	}
+	_, err = fmt.Fprintf(out, "%s\n", text)
+	return err
+}
+
+func calibMovedTable(out io.Writer, moved []audit.Move) error {
+	if len(moved) == 0 {
+		_, err := fmt.Fprintf(out, "\nMoved since then: nobody\n")
+		return err
+	}
+	fmt.Fprintf(out, "\nMoved since then: %d\n", len(moved))
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "  id\tname\tchanged\tmedian change\tnow near\tclaim moved\tfalse alarm")
+	for _, m := range moved {
+		fmt.Fprintf(t, "  %s\t%s\t%d of %d peers\t%.1f ms\t%s %s\t%.0f km\t%.2g\n", m.ID, m.Name, m.Changed, m.Peers, m.ShiftMS, m.Likely, m.Near, m.ClaimMovedKM, m.FalseAlarmRate)
+	}
+	return t.Flush()
 }
 
 func (o *calibAuditFlags) options(cmd *cobra.Command) (audit.Options, error) {
@@ -205,4 +263,95 @@ func calibEvidence(a audit.Accused) string {
 	}
 	e := a.Evidence[0]
 	return fmt.Sprintf("%s: %.2f ms over %.0f km (light: %.2f ms, %s)", e.Peer, e.RTTMS, e.DistanceKM, e.LightMS, e.Class)
+}
+
+type calibWatchFlags struct {
+	series string
+	window time.Duration
+	json   bool
+}
+
+func calibWatchCommand() *cobra.Command {
+	var o calibWatchFlags
+	cmd := &cobra.Command{
+		Use:   "watch --series FILE",
+		Short: "What changed over time: routes, congestion, a beacon's link, place or clock",
+		Long: "Reads a table of round trips over time, cuts each pair's series where its distribution changes, and says\n" +
+			"whose change it is. Columns by name: unix_ts or date; src_id and dst_id, or probe; and min_ms, rtt_ms,\n" +
+			"median_ms or avg30d_ms. Values of at most zero, and empty ones, are lost answers.",
+		Example: "  ursa calib watch --series ../shared/data/cloud-ibm-2023-2026/series.csv.gz\n" +
+			"  ursa calib watch --series measured.csv --window 2h --json",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.series, "series", "", "CSV table, plain or packed with gzip")
+	flags.DurationVar(&o.window, "window", 0, "changes so near in time are one event (default: three intervals of measuring)")
+	flags.BoolVar(&o.json, "json", false, "print one JSON object")
+	return cmd
+}
+
+func (o *calibWatchFlags) run(cmd *cobra.Command) error {
+	switch {
+	case o.series == "":
+		return usagef("no series: say --series FILE, a CSV table with a time, the two ends and a round trip")
+	case o.window < 0:
+		return usagef("--window %v: say a duration of at least 0", o.window)
+	}
+	series, points, err := calibReadSeries(o.series)
+	if err != nil {
+		return err
+	}
+	if points > 100_000 { // some seconds
+		fmt.Fprintf(cmd.ErrOrStderr(), "cutting %d series of %d points\n", len(series), points)
+	}
+	events, err := drift.Attribute(series, o.window)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		if events == nil {
+			events = []drift.Event{}
+		}
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(struct {
+			Data   string        `json:"data"`
+			Series int           `json:"series"`
+			Points int           `json:"points"`
+			Events []drift.Event `json:"events"`
+		}{filepath.Base(o.series), len(series), points, events})
+	}
+	return calibWatchTable(cmd.OutOrStdout(), o.series, len(series), points, events)
+}
+
+func calibReadSeries(path string) (series []drift.Series, points int, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, 0, usagef("--series: %w", err)
+	}
+	defer file.Close()
+	var in io.Reader = file
+	if strings.HasSuffix(path, ".gz") {
+		if in, err = gzip.NewReader(file); err != nil {
+			return nil, 0, fmt.Errorf("%s is no gzip file: pack it with gzip or take .gz off its name", path)
+		}
+	}
+	series, err = drift.ReadCSV(in, filepath.Base(path))
+	for _, s := range series {
+		points += len(s.Points)
+	}
+	return series, points, err
+}
+
+func calibWatchTable(out io.Writer, path string, series, points int, events []drift.Event) error {
+	fmt.Fprintf(out, "%s: %d series, %d points, %d events\n\n", filepath.Base(path), series, points, len(events))
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "  when\twhat\twhose\tby\tseries")
+	for _, e := range events {
+		whose := e.Beacon
+		if whose == "" {
+			whose = e.From + " - " + e.To
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%+.1f ms\t%d of %d\n", time.Unix(e.Unix, 0).UTC().Format(time.RFC3339), e.Kind, whose, e.ShiftMS, e.Pairs, e.Of)
+	}
+	return t.Flush()
 }
