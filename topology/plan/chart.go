@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -39,7 +40,7 @@ func (c Chart) WriteTo(w io.Writer) (int64, error) {
 	b := bufio.NewWriter(counted)
 	f := c.frame()
 	fmt.Fprintf(b, `<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" font-family="sans-serif">`+"\n", f.width, f.height)
-	fmt.Fprintf(b, `<rect width="100%%" height="100%%" fill="#f7f9fb"/>`+"\n")
+	fmt.Fprintf(b, `<rect width="100%%" height="100%%" fill="#f1f6fa"/>`+"\n")
 	fmt.Fprintf(b, `<clipPath id="map"><rect x="%.1f" y="%.1f" width="%.1f" height="%.1f"/></clipPath><g clip-path="url(#map)">`+"\n",
 		chartMargin, chartHead, f.width-2*chartMargin, f.height-chartHead-chartMargin)
 	c.ground(b, f)
@@ -87,10 +88,15 @@ func points(f Feature) [][2]float64 {
 	return nil
 }
 
-// frame fits all features with a tenth around them, at least two degrees wide.
+// frame fits what the chart is about with a tenth around it, at least two degrees wide. Beacons count only when there is nothing else:
+// many a fleet is spread over the Earth and covers a country.
 func (c Chart) frame() frame {
+	about := slices.DeleteFunc(slices.Clone(c.Data.Features), func(f Feature) bool { return f.Properties["kind"] == "beacon" })
+	if len(about) == 0 {
+		about = c.Data.Features
+	}
 	west, east, south, north := 180.0, -180.0, 90.0, -90.0
-	for _, feature := range c.Data.Features {
+	for _, feature := range about {
 		for _, p := range points(feature) {
 			west, east = math.Min(west, p[0]), math.Max(east, p[0])
 			south, north = math.Min(south, p[1]), math.Max(north, p[1])
