@@ -1,12 +1,12 @@
 package fabric
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/ursa-virtual/ursa/simnet/fabric/source"
 )
 
 // parcel is a packet on the way, and then in the queue of its reader.
@@ -34,19 +34,10 @@ type pair struct {
 	last time.Duration // the latest due time so far
 }
 
-// newPair seeds a pair's source from the network's seed and the names. Lengths stand before names, so that no two pairs of names
-// read the same.
+// newPair makes a pair's source from the network's seed and the names.
 func newPair(seed uint64, from, to string) *pair {
-	h := sha256.New()
-	h.Write([]byte("ursa simnet pair"))
-	for _, n := range []uint64{seed, uint64(len(from)), uint64(len(to))} {
-		h.Write(binary.BigEndian.AppendUint64(nil, n))
-	}
-	h.Write([]byte(from))
-	h.Write([]byte(to))
-	sum := h.Sum(nil)
-	word := func(i int) uint64 { return binary.BigEndian.Uint64(sum[8*i:]) }
-	return &pair{rank: word(0), rnd: rand.New(rand.NewPCG(word(1), word(2)))}
+	rnd := source.New(seed, "fabric pair", from, to)
+	return &pair{rank: rnd.Uint64(), rnd: rnd}
 }
 
 // route finds the receiver of an address and the state of its pair with the place at which the packet starts.
