@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,14 +78,19 @@ func TestDelayedAcknowledgement(t *testing.T) {
 					s.Limits.Spread = 400 * time.Millisecond
 				})
 				defer stop()
+				var mu sync.Mutex
 				naive := time.Hour
 				var lastWrite time.Time
 				socket := c.socket.(*fabric.Endpoint)
 				socket.InterceptOut(fabric.InterceptorFunc(func(now time.Time, p fabric.Packet) []fabric.Packet {
+					mu.Lock()
+					defer mu.Unlock()
 					lastWrite = now
 					return []fabric.Packet{p}
 				}))
 				socket.InterceptIn(fabric.InterceptorFunc(func(now time.Time, p fabric.Packet) []fabric.Packet {
+					mu.Lock()
+					defer mu.Unlock()
 					if !lastWrite.IsZero() {
 						naive = min(naive, now.Sub(lastWrite))
 					}
@@ -234,15 +241,15 @@ func TestNoAmplification(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, stop := build(t, path40, nil)
 		defer stop()
-		in, out := 0, 0
+		var in, out atomic.Int64
 		socket := c.socket.(*fabric.Endpoint)
 		socket.InterceptOut(fabric.InterceptorFunc(func(_ time.Time, p fabric.Packet) []fabric.Packet {
-			in += len(p.Data)
+			in.Add(int64(len(p.Data)))
 			return []fabric.Packet{p}
 		}))
 		socket.InterceptIn(fabric.InterceptorFunc(func(_ time.Time, p fabric.Packet) []fabric.Packet {
-			if out += len(p.Data); out > in {
-				t.Errorf("%d bytes sent to an unproven address for %d received", out, in)
+			if sent, got := out.Add(int64(len(p.Data))), in.Load(); sent > got {
+				t.Errorf("%d bytes sent to an unproven address for %d received", sent, got)
 			}
 			return nil // the address is not the sender's: nothing comes back
 		}))
@@ -252,6 +259,6 @@ func TestNoAmplification(t *testing.T) {
 		if err == nil {
 			t.Fatal("a handshake without answers")
 		}
-		t.Logf("%d bytes in, %d out", in, out)
+		t.Logf("%d bytes in, %d out", in.Load(), out.Load())
 	})
 }

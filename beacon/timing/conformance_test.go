@@ -164,10 +164,10 @@ func (r *received) wait(t *testing.T) bool {
 
 // TestConformance is what every path promises.
 func TestConformance(t *testing.T) {
-	for name, make := range makers {
+	for name, build := range makers {
 		t.Run(name, func(t *testing.T) {
 			clock := hostClock(t)
-			e := make(t, clock)
+			e := build(t, clock)
 			t.Cleanup(func() { _ = e.near.Close(); _ = e.far.Close() })
 			t.Run("round trip", func(t *testing.T) { roundTrips(t, clock, e) })
 			t.Run("one session, one handler", func(t *testing.T) { oneHandler(t, e) })
@@ -187,14 +187,17 @@ func roundTrips(t *testing.T, clock stamp.Clock, e ends) {
 		t.Fatal(err)
 	}
 	defer func() { _ = near.Close() }()
-	var far timing.Path
-	far, err = e.far.Open(s, e.nearAddr, func(p *exchange.Packet, at stamp.Arrival) {
+	opened := make(chan timing.Path, 1)
+	far, err := e.far.Open(s, e.nearAddr, func(p *exchange.Packet, at stamp.Arrival) {
 		there.handle(p, at)
-		_, _ = far.Send(packetOf(exchange.RS, s, byte(p.Index())))
+		back := <-opened
+		opened <- back
+		_, _ = back.Send(packetOf(exchange.RS, s, byte(p.Index())))
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	opened <- far
 	defer func() { _ = far.Close() }()
 	good := 0
 	const n = 20
@@ -326,10 +329,12 @@ func TestSourceAddressIsChecked(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = far.Close() }()
-			if _, err := e.stranger.WriteTo(packetOf(exchange.RS, s, 0)[:], e.farAddr); err != nil {
-				t.Fatal(err)
-			}
-			eventually(t, "packet from a stranger", func() uint64 { return e.far.Stats().Address })
+			eventually(t, "packet from a stranger", func() uint64 {
+				if _, err := e.stranger.WriteTo(packetOf(exchange.RS, s, 0)[:], e.farAddr); err != nil {
+					t.Fatal(err)
+				}
+				return e.far.Stats().Address
+			})
 			if len(got.packets) != 0 {
 				t.Error("the handler was called")
 			}

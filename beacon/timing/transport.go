@@ -26,6 +26,9 @@ var _ Port = (*TransportPort)(nil)
 func NewTransportPort(t *quic.Transport, clock stamp.Clock) *TransportPort {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &TransportPort{demux: newDemux(exchange.PathTransport, clock), transport: t, cancel: cancel}
+	primed, over := context.WithCancel(ctx)
+	over()
+	_, _, _ = t.ReadNonQUICPacket(primed, nil) // QUIC drops such packets until somebody has asked once
 	p.done.Go(func() { p.read(ctx) })
 	return p
 }
