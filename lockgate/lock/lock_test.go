@@ -111,7 +111,10 @@ func TestRunningDryKeepsTheRenewal(t *testing.T) {
 // write may have been lost, or an old image restored). The promise: no lease is
 // accepted twice, and work never exceeds the units of the leases accepted.
 func TestModel(t *testing.T) {
-	const depth = 7
+	depth := 7
+	if testing.Short() {
+		depth = 5 // under the race detector, which this pure package does not need
+	}
 	type world struct {
 		s        lock.State
 		issued   []lock.Nonce

@@ -10,7 +10,6 @@ import (
 	"github.com/ursa-virtual/ursa/lockgate/core"
 	"github.com/ursa-virtual/ursa/lockgate/core/workload"
 	"github.com/ursa-virtual/ursa/lockgate/grant/granttest"
-	"github.com/ursa-virtual/ursa/lockgate/policy"
 )
 
 // TestWorkloadRunsFreezesAndThaws is the whole off-switch with nothing
@@ -18,8 +17,19 @@ import (
 // on HTTP/3, leases in a real store. Switched off, it stands still within T_off;
 // switched on again, it goes on.
 func TestWorkloadRunsFreezesAndThaws(t *testing.T) {
-	const tOff = 400 * time.Millisecond
-	s := granttest.New(t, granttest.WithPolicy(func(p *policy.Policy) { *p.TOffMS = uint64(tOff.Milliseconds()) }))
+	s := granttest.New(t)
+	begun := time.Now()
+	if d := s.Grant(s.Core, 10); !d.Granted {
+		t.Fatal(d.RefusedBy, d.Reason)
+	}
+	// A lease lives for T_off from its question; on a slow machine the way to it
+	// alone takes long.
+	tOff := max(400*time.Millisecond, 4*time.Since(begun))
+	next := s.Policy
+	next.Version, next.TOffMS = 2, new(uint64(tOff.Milliseconds()))
+	if err := s.Gate.SetPolicy(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
 	_, quicAt, _ := serve(t, s, nil)
 	c := s.NewCore(granttest.Middle, [32]byte{0xab})
 	s.Enrol(c, 1_000_000)
