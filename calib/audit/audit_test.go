@@ -137,23 +137,34 @@ func TestTheRestIsConsistent(t *testing.T) {
 	}
 	for _, set := range sets {
 		r := run(t, set, audit.Options{})
-		gone := map[int]bool{}
-		for _, a := range r.Convicted {
-			gone[a.Index] = true
+		clean, err := audit.Clean(set, r)
+		if err != nil {
+			t.Fatal(err)
 		}
-		for _, class := range []earth.SpeedClass{earth.Vacuum, earth.Fibre} {
-			for i, a := range set.Nodes {
-				for j, b := range set.Nodes[:i] {
-					rtt, ok := set.RTT(i, j)
-					if !ok || gone[i] || gone[j] || r.Refuses(i, j, class) {
-						continue
-					}
-					reach := earth.Metres(float64(class.Speed()) / 2 * float64(rtt) * 1e-9)
-					if d := earth.Chord(a.At.ECEF(0), b.At.ECEF(0)); d > reach {
-						t.Fatalf("%s: %s and %s are %v apart, %v can reach %v", set.Name, a.ID, b.ID, d, class, reach)
-					}
+		if clean.Len() != set.Len()-len(r.Convicted) {
+			t.Fatalf("%s: %d nodes are left of %d without %d convicted", set.Name, clean.Len(), set.Len(), len(r.Convicted))
+		}
+		for i, a := range clean.Nodes {
+			for j, b := range clean.Nodes[:i] {
+				rtt, ok := clean.RTT(i, j)
+				reach := earth.Metres(float64(earth.Fibre.Speed()) / 2 * float64(rtt) * 1e-9)
+				if d := earth.Chord(a.At.ECEF(0), b.At.ECEF(0)); ok && d > reach {
+					t.Fatalf("%s: %s and %s are %v apart, a signal reaches %v", set.Name, a.ID, b.ID, d, reach)
 				}
 			}
+		}
+		vacuum, fibre := 0, 0
+		for _, p := range r.Refused {
+			if !r.Refuses(p.J, p.I, earth.Fibre) {
+				t.Fatalf("%s: %s - %s is refused and not refused", set.Name, p.A, p.B)
+			}
+			fibre++
+			if r.Refuses(p.I, p.J, earth.Vacuum) {
+				vacuum++
+			}
+		}
+		if r.Refuses(0, 0, earth.Fibre) || vacuum > fibre {
+			t.Fatalf("%s: %d pairs refused at vacuum, %d at fibre", set.Name, vacuum, fibre)
 		}
 	}
 }
