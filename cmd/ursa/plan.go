@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/ursa-virtual/ursa/locator/region"
 	"github.com/ursa-virtual/ursa/locator/verdict"
+	"github.com/ursa-virtual/ursa/simnet/world"
 	"github.com/ursa-virtual/ursa/topology/atlas"
 	"github.com/ursa-virtual/ursa/topology/earth"
 	"github.com/ursa-virtual/ursa/topology/plan"
@@ -49,17 +51,17 @@ func planCommand() *cobra.Command {
 			"(stretch times light's time along the chord, plus the core's access delay). Nothing here enters a proof.\n\n" +
 			"Tables of beacons are CSV with a header: id, lat, lon, and if present name and domains (separated by ';').\n" +
 			"The nodes.csv of a measured data set is such a table.",
-		Example: "  ursa plan committee 50.11,8.68 --beacons nodes.csv --members 8 --f 1\n" +
+		Example: "  ursa plan committee Frankfurt --members 8 --f 1\n" +
 			"  ursa plan coverage --beacons nodes.csv --permit DE --map coverage.svg\n" +
-			"  ursa plan place --candidates cities.csv --pick 5 --permit EU27 --map sites.svg",
+			"  ursa plan place --pick 5 --permit EU27 --places cities --map sites.svg",
 	}
 	cmd.AddCommand(planCommitteeCommand(), planCoverageCommand(), planPlaceCommand())
 	return cmd
 }
 
-func (p *planFlags) register(cmd *cobra.Command) {
+func (p *planFlags) register(cmd *cobra.Command, beacons string) {
 	flags := cmd.Flags()
-	flags.StringVar(&p.beacons, "beacons", "", "CSV table of beacons")
+	flags.StringVar(&p.beacons, "beacons", beacons, "CSV table of beacons, or cities for the built-in ones")
 	flags.StringVar(&p.permit, "permit", "", "permitted region, such as EU27+CH")
 	flags.StringVar(&p.speed, "speed", "vacuum", "signal speed class: vacuum or fibre")
 	flags.IntVar(&p.f, "f", 0, "fault domains that may lie")
@@ -78,9 +80,12 @@ type planSetup struct {
 	permit  *atlas.Region // nil when none was given
 }
 
-// setup reads the flags; need says whether there must be beacons and a permit.
-func (p *planFlags) setup(needBeacons, needPermit bool) (*planSetup, error) {
+// setup reads the flags.
+func (p *planFlags) setup(needPermit bool) (*planSetup, error) {
 	s := &planSetup{locator: &planLocator{}, fleet: &plan.Fleet{F: p.f, Ask: p.ask}}
+	if p.chart != "" && filepath.Ext(p.chart) != ".svg" {
+		return nil, usagef("--map %s: maps are drawn as SVG: name a file that ends in .svg", p.chart)
+	}
 	class, err := earth.ParseSpeedClass(p.speed)
 	if err != nil {
 		return nil, usagef("--speed: %w", err)
@@ -104,13 +109,10 @@ func (p *planFlags) setup(needBeacons, needPermit bool) (*planSetup, error) {
 	case needPermit:
 		return nil, usagef("no region: say --permit EXPR, such as --permit DE or --permit EU27+CH")
 	}
-	switch {
-	case p.beacons != "":
+	if p.beacons != "" {
 		if s.fleet.Sites, err = planReadSites("--beacons", p.beacons); err != nil {
 			return nil, err
 		}
-	case needBeacons:
-		return nil, usagef("no beacons: say --beacons FILE, a CSV table with the columns id,name,lat,lon and if you like domains")
 	}
 	s.fleet.Locator = s.locator
 	if err := s.fleet.Validate(); err != nil {
@@ -119,17 +121,40 @@ func (p *planFlags) setup(needBeacons, needPermit bool) (*planSetup, error) {
 	return s, nil
 }
 
-func planReadSites(flag, file string) ([]plan.Site, error) {
+// planCities names the built-in cities where a table is asked for: each a site in a domain of its own, weighing its population.
+const planCities = "cities"
+
+func planTable[T any](flag, file string, read func(io.Reader, string) ([]T, error), city func(world.Place) T) ([]T, error) {
+	if file == planCities {
+		cities, err := world.Cities()
+		var rows []T
+		for _, c := range cities {
+			rows = append(rows, city(c))
+		}
+		return rows, err
+	}
 	in, err := os.Open(file)
 	if err != nil {
-		return nil, usagef("%s: %w", flag, err)
+		return nil, usagef("%s: %w: name a CSV table or %q", flag, err, planCities)
 	}
 	defer in.Close()
-	sites, err := plan.ReadSites(in, file)
+	rows, err := read(in, file)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
-	return sites, nil
+	return rows, nil
+}
+
+func planReadSites(flag, file string) ([]plan.Site, error) {
+	return planTable(flag, file, plan.ReadSites, func(c world.Place) plan.Site {
+		return plan.Site{ID: c.ID, Name: c.Name, At: c.At, Domains: []string{c.ID}}
+	})
+}
+
+func planReadPlaces(file string) ([]plan.Sample, error) {
+	return planTable("--places", file, plan.ReadPlaces, func(c world.Place) plan.Sample {
+		return plan.Sample{Name: c.Name, At: c.At, Weight: float64(max(1, c.Population))}
+	})
 }
 
 // planLocator judges hypothetical measurements as the gate would.
@@ -257,14 +282,16 @@ func (p *planFlags) write(data plan.Collection, title, caption string) error {
 	if p.chart == "" {
 		return nil
 	}
-	if ext := filepath.Ext(p.chart); ext != ".svg" {
-		return usagef("--map %s: maps are drawn as SVG: name a file that ends in .svg", p.chart)
+	chart := plan.Chart{Title: title, Caption: caption, Data: data}
+	var err error
+	if chart.Land, err = chart.LandOutlines(); err != nil {
+		return fmt.Errorf("--map: %w", err)
 	}
 	out, err := os.Create(p.chart)
 	if err != nil {
 		return fmt.Errorf("--map: %w", err)
 	}
-	_, err = plan.Chart{Title: title, Caption: caption, Coast: plan.Graticule(), Data: data}.WriteTo(out)
+	_, err = chart.WriteTo(out)
 	if err := errors.Join(err, out.Close()); err != nil {
 		return fmt.Errorf("--map: %w", err)
 	}
@@ -337,7 +364,7 @@ func planCommitteeCommand() *cobra.Command {
 		Example: "  ursa plan committee 50.11,8.68 --beacons nodes.csv --members 8 --f 1",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := p.setup(true, false)
+			s, err := p.setup(false)
 			if err != nil {
 				return err
 			}
@@ -375,7 +402,7 @@ func planCommitteeCommand() *cobra.Command {
 			return nil
 		},
 	}
-	p.register(cmd)
+	p.register(cmd, planCities)
 	cmd.Flags().IntVar(&members, "members", members, "beacons in the committee")
 	return cmd
 }
@@ -394,18 +421,6 @@ func (c planCommitteeJSON) print(out io.Writer) {
 	}
 }
 
-// planShareJSON is what part of something is provable.
-type planShareJSON struct {
-	Samples int     `json:"samples"`
-	Weight  float64 `json:"weight"`
-	Proven  float64 `json:"proven"`
-	Share   float64 `json:"share"`
-}
-
-func planShare(c *plan.Coverage) planShareJSON {
-	return planShareJSON{len(c.Samples), c.Total, c.Proven, c.Share()}
-}
-
 // planSamples returns the places of a table that are not certainly outside the permit, or cells of the permit.
 func planSamples(s *planSetup, file string, cells int) ([]plan.Sample, error) {
 	if file == "" {
@@ -415,14 +430,9 @@ func planSamples(s *planSetup, file string, cells int) ([]plan.Sample, error) {
 		}
 		return samples, nil
 	}
-	in, err := os.Open(file)
+	all, err := planReadPlaces(file)
 	if err != nil {
-		return nil, usagef("--places: %w", err)
-	}
-	defer in.Close()
-	all, err := plan.ReadPlaces(in, file)
-	if err != nil {
-		return nil, fmt.Errorf("--places: %w", err)
+		return nil, err
 	}
 	var places []plan.Sample
 	for _, place := range all {
@@ -447,27 +457,27 @@ func planCoverageCommand() *cobra.Command {
 		Example: "  ursa plan coverage --beacons nodes.csv --permit DE --f 1 --access 500us --map coverage.svg",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := p.setup(true, true)
+			s, err := p.setup(true)
 			if err != nil {
 				return err
 			}
 			return p.coverage(cmd, s, places, cells)
 		},
 	}
-	p.register(cmd)
-	cmd.Flags().StringVar(&places, "places", "", "CSV table of places to cover as well: lat, lon, and if present name and weight or population")
+	p.register(cmd, planCities)
+	cmd.Flags().StringVar(&places, "places", "", "CSV table of places to cover as well (lat, lon, and if present name and weight or population), or cities")
 	cmd.Flags().IntVar(&cells, "samples", cells, "cells to divide the region into, at least")
 	return cmd
 }
 
 func (p *planFlags) coverage(cmd *cobra.Command, s *planSetup, places string, cells int) error {
 	out := struct {
-		Permit  string         `json:"permit"`
-		Speed   string         `json:"speed"`
-		F       int            `json:"f"`
-		Beacons int            `json:"beacons"`
-		Area    planShareJSON  `json:"area_km2"`
-		Places  *planShareJSON `json:"places"` // null without --places
+		Permit  string        `json:"permit"`
+		Speed   string        `json:"speed"`
+		F       int           `json:"f"`
+		Beacons int           `json:"beacons"`
+		Area    plan.Summary  `json:"area_km2"`
+		Places  *plan.Summary `json:"places"` // null without --places
 	}{Permit: s.permit.String(), Speed: p.speed, F: p.f, Beacons: len(s.fleet.Sites)}
 	var listed *plan.Coverage
 	if places != "" {
@@ -478,7 +488,7 @@ func (p *planFlags) coverage(cmd *cobra.Command, s *planSetup, places string, ce
 		if listed, err = planCover(cmd, s, samples, "places judged"); err != nil {
 			return err
 		}
-		share := planShare(listed)
+		share := listed.Summary()
 		out.Places = &share
 	}
 	samples, err := planSamples(s, "", cells)
@@ -489,7 +499,7 @@ func (p *planFlags) coverage(cmd *cobra.Command, s *planSetup, places string, ce
 	if err != nil {
 		return err
 	}
-	out.Area = planShare(c)
+	out.Area = c.Summary()
 	drawn := c.Collection(s.fleet.Sites)
 	if listed != nil {
 		drawn.Features = append(drawn.Features, listed.Collection(nil).Features...)
@@ -515,36 +525,28 @@ func planCover(cmd *cobra.Command, s *planSetup, samples []plan.Sample, what str
 	return plan.Cover(cmd.Context(), s.fleet, samples, bar.tell)
 }
 
-type planPickJSON struct {
-	ID     string       `json:"id"`
-	Name   string       `json:"name"`
-	At     earth.LatLon `json:"at"`
-	Gain   float64      `json:"gain"`
-	Proven float64      `json:"proven"`
-}
-
 func planPlaceCommand() *cobra.Command {
 	var p planFlags
-	candidates, places, cells, pick := "", "", 150, 3
+	candidates, places, cells, pick := planCities, "", 150, 3
 	cmd := &cobra.Command{
 		Use:   "place",
 		Short: "Choose where to put the next beacons",
 		Long: "Chooses sites from a table, one after the other, each time the one that makes most of the region provable:\n" +
 			"by area, or with --places by weight or population. Greedy: the best set may be better.",
-		Example: "  ursa plan place --candidates cities.csv --pick 5 --permit EU27 --places cities.csv --f 1",
+		Example: "  ursa plan place --candidates halls.csv --pick 5 --permit EU27 --f 1",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := p.setup(false, true)
+			s, err := p.setup(true)
 			if err != nil {
 				return err
-			}
-			if candidates == "" {
-				return usagef("no candidates: say --candidates FILE, a CSV table with the columns id,name,lat,lon and if you like domains")
 			}
 			sites, err := planReadSites("--candidates", candidates)
 			if err != nil {
 				return err
 			}
+			sites = slices.DeleteFunc(sites, func(c plan.Site) bool { // there already
+				return slices.ContainsFunc(s.fleet.Sites, func(b plan.Site) bool { return b.ID == c.ID })
+			})
 			samples, err := planSamples(s, places, cells)
 			if err != nil {
 				return err
@@ -561,9 +563,9 @@ func planPlaceCommand() *cobra.Command {
 			return p.placed(cmd, s, e)
 		},
 	}
-	p.register(cmd)
-	cmd.Flags().StringVar(&candidates, "candidates", "", "CSV table of sites to choose from")
-	cmd.Flags().StringVar(&places, "places", "", "CSV table of places to make provable, in place of the region's area")
+	p.register(cmd, "")
+	cmd.Flags().StringVar(&candidates, "candidates", candidates, "CSV table of sites to choose from, or cities for the built-in ones")
+	cmd.Flags().StringVar(&places, "places", "", "CSV table of places to make provable in place of the region's area, or cities")
 	cmd.Flags().IntVar(&cells, "samples", cells, "cells to divide the region into, at least")
 	cmd.Flags().IntVar(&pick, "pick", pick, "sites to choose, at most")
 	return cmd
@@ -571,16 +573,13 @@ func planPlaceCommand() *cobra.Command {
 
 func (p *planFlags) placed(cmd *cobra.Command, s *planSetup, e *plan.Extension) error {
 	out := struct {
-		Permit string         `json:"permit"`
-		Speed  string         `json:"speed"`
-		F      int            `json:"f"`
-		Before planShareJSON  `json:"before"`
-		After  planShareJSON  `json:"after"`
-		Picks  []planPickJSON `json:"picks"`
-	}{s.permit.String(), p.speed, p.f, planShare(e.Before), planShare(e.After), []planPickJSON{}}
-	for _, k := range e.Picks {
-		out.Picks = append(out.Picks, planPickJSON{k.Site.ID, k.Site.Name, k.Site.At, k.Gain, k.Proven})
-	}
+		Permit string       `json:"permit"`
+		Speed  string       `json:"speed"`
+		F      int          `json:"f"`
+		Before plan.Summary `json:"before"`
+		After  plan.Summary `json:"after"`
+		Picks  []plan.Pick  `json:"picks"`
+	}{s.permit.String(), p.speed, p.f, e.Before.Summary(), e.After.Summary(), append([]plan.Pick{}, e.Picks...)}
 	title := fmt.Sprintf("%d new sites make %.1f %% of %s provable", len(e.Picks), 100*e.After.Share(), s.permit)
 	if err := p.write(e.Collection(s.fleet.Sites), title, p.assumptions()); err != nil {
 		return err
