@@ -287,7 +287,7 @@ func TestReplayedSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, rs := range answers {
-		out, err := same.beacon.Step(0, GotPacket(&rs, arrivalNow(t, same.clockB)))
+		out, err := same.beacon.Step(0, GotPacket(&rs))
 		if err != nil || !errors.Is(out.Refused, ErrSession) {
 			t.Fatalf("answer of an old session: %v, %v", out.Refused, err)
 		}

@@ -150,12 +150,17 @@ func (b *Beacon) step(now stamp.Instant, ev Event) (Output, error) {
 	case eventTick:
 		return b.tick(now)
 	case eventPacket:
-		return b.packet(now, ev)
+		return b.packet(ev)
 	case eventDeparted:
 		if b.state == beaconTiming {
 			b.caller.departed(ev.departure)
 		}
 		return Output{}, nil
+	case eventArrived:
+		if b.state != beaconTiming || !b.caller.arrived(now, ev.arrival) {
+			return Output{}, nil
+		}
+		return b.afterRound(now, Output{})
 	case eventMessage:
 		return b.message(now, ev.message)
 	}
@@ -181,7 +186,7 @@ func (b *Beacon) tick(now stamp.Instant) (Output, error) {
 	return b.afterRound(now, Output{})
 }
 
-func (b *Beacon) packet(now stamp.Instant, ev Event) (Output, error) {
+func (b *Beacon) packet(ev Event) (Output, error) {
 	if b.state != beaconTiming {
 		return Output{Refused: ErrNotTiming}, nil
 	}
@@ -191,11 +196,11 @@ func (b *Beacon) packet(now stamp.Instant, ev Event) (Output, error) {
 	if err := ev.packet.check(); err != nil {
 		return Output{Refused: err}, nil
 	}
-	finish, err := b.caller.answer(now, ev.packet, ev.arrival)
+	finish, err := b.caller.answer(ev.packet)
 	if err != nil {
 		return Output{Refused: err}, nil
 	}
-	return b.afterRound(now, Output{Packet: finish})
+	return Output{Packet: finish, Stamped: true}, nil
 }
 
 // afterRound sends Stop once the rounds are over.

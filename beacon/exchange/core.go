@@ -171,6 +171,11 @@ func (c *Core) dispatch(now stamp.Instant, ev Event) (Output, error) {
 			c.answerer.departed(ev.departure)
 		}
 		return Output{}, nil
+	case eventArrived:
+		if c.state == coreTiming {
+			c.answerer.arrived(ev.arrival)
+		}
+		return Output{}, nil
 	case eventMessage:
 		return c.message(now, ev.message)
 	}
@@ -220,7 +225,10 @@ func (c *Core) packet(ev Event) (Output, error) {
 		}
 		return Output{Packet: reply, Timed: true}, nil
 	case FN:
-		return Output{Refused: c.answerer.finish(ev.packet, ev.arrival)}, nil
+		if err := c.answerer.finish(ev.packet); err != nil {
+			return Output{Refused: err}, nil
+		}
+		return Output{Stamped: true}, nil
 	}
 	return Output{Refused: ErrPacketKind}, nil
 }

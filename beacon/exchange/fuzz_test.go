@@ -216,9 +216,13 @@ func (d *disorder) arriveAtCore(at int, damage bool) {
 		d.toBeacon = append(d.toBeacon, *rs)
 		d.answerer.departed(departNow(d.t, d.p.clockC))
 	case FN:
-		if err := d.answerer.finish(&packet, arrivalNow(d.t, d.p.clockC)); err == nil && damage {
+		if err := d.answerer.finish(&packet); err != nil {
+			return
+		}
+		if damage {
 			d.t.Fatal("a damaged FN was taken")
 		}
+		d.answerer.arrived(arrivalNow(d.t, d.p.clockC))
 	}
 }
 
@@ -227,9 +231,12 @@ func (d *disorder) arriveAtBeacon(at int, damage bool) {
 	if !ok || packet.check() != nil {
 		return
 	}
-	fn, err := d.caller.answer(d.now(), &packet, arrivalNow(d.t, d.p.clockB))
+	fn, err := d.caller.answer(&packet)
 	if err != nil {
 		return
+	}
+	if at%5 != 0 { // else the report is lost and the time-out must end the round
+		d.caller.arrived(d.now(), arrivalNow(d.t, d.p.clockB))
 	}
 	if damage {
 		d.t.Fatal("a damaged answer was taken")

@@ -49,6 +49,7 @@ type pair struct {
 	doneC      bool
 	refusedB   []error
 	refusedC   []error
+	stamped    bool        // the last step asked for the arrival
 	sent       []sentThing // everything that the beacon sent, in order
 
 	// packet sees every packet on its way and returns what arrives instead, and how much later than the truth.
@@ -198,7 +199,7 @@ func (p *pair) stepB(ev Event) {
 		p.carry(true, Refusal(err))
 		return
 	}
-	p.doneB = out.Done
+	p.doneB, p.stamped = out.Done, out.Stamped
 	if out.Refused != nil {
 		p.refusedB = append(p.refusedB, out.Refused)
 	}
@@ -223,7 +224,7 @@ func (p *pair) stepC(ev Event) {
 		p.carry(false, Refusal(err))
 		return
 	}
-	p.doneC = out.Done
+	p.doneC, p.stamped = out.Done, out.Stamped
 	if out.Refused != nil {
 		p.refusedC = append(p.refusedC, out.Refused)
 	}
@@ -264,7 +265,11 @@ func (p *pair) deliver(toCore bool, packet Packet) {
 	if toCore {
 		clock, step = p.clockC, p.stepC
 	}
-	step(GotPacket(&packet, arrivalNow(p.t, clock)))
+	p.stamped = false
+	step(GotPacket(&packet))
+	if p.stamped {
+		step(Arrived(arrivalNow(p.t, clock)))
+	}
 }
 
 func arrivalNow(t exchangetest.TB, c stamp.Clock) stamp.Arrival {
@@ -272,7 +277,7 @@ func arrivalNow(t exchangetest.TB, c stamp.Clock) stamp.Arrival {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at, err := look.User()
+	at, err := look.Arrival()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -356,22 +361,22 @@ func departNow(t exchangetest.TB, c stamp.Clock) stamp.Departure {
 }
 
 // forgedAtBeacon and forgedAtCore hand a payload from outside to one side's timed phase, as its machine does.
-func forgedAtBeacon(c *caller, f forgedPacket, at stamp.Arrival) error {
+func forgedAtBeacon(c *caller, f forgedPacket) error {
 	var p Packet
 	if err := ParsePacket(&p, f.Packet); err != nil {
 		return err
 	}
-	_, err := c.answer(0, &p, at)
+	_, err := c.answer(&p)
 	return err
 }
 
-func forgedAtCore(a *answerer, f forgedPacket, at stamp.Arrival) error {
+func forgedAtCore(a *answerer, f forgedPacket) error {
 	var p Packet
 	if err := ParsePacket(&p, f.Packet); err != nil {
 		return err
 	}
 	if p.Kind() == FN {
-		return a.finish(&p, at)
+		return a.finish(&p)
 	}
 	_, err := a.answer(&p)
 	return err

@@ -144,12 +144,14 @@ func TestTimedPhaseAllocatesNothing(t *testing.T) {
 		caller.departed(departNow(t, p.clockB))
 		answerer.departed(departNow(t, p.clockC))
 		p.now += 1000
-		if _, err := caller.answer(0, rs, arrivalNow(t, p.clockB)); err != nil {
+		if _, err := caller.answer(rs); err != nil {
 			t.Fatal(err)
 		}
-		if err := answerer.finish(&caller.finish, arrivalNow(t, p.clockC)); err != nil {
+		caller.arrived(0, arrivalNow(t, p.clockB))
+		if err := answerer.finish(&caller.finish); err != nil {
 			t.Fatal(err)
 		}
+		answerer.arrived(arrivalNow(t, p.clockC))
 	})
 	if allocated != 0 {
 		t.Errorf("%v allocations a round, want none", allocated)

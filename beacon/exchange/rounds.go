@@ -29,8 +29,8 @@ type Round struct {
 
 // caller is the beacon's half of the timed phase: it sends challenges, one at a time, and times the answers.
 //
-//	waiting --wake--> (CH) --departed--> outstanding --answer verified--> (FN), waiting or over
-//	                                        | time-out --> waiting or over
+//	waiting --wake--> (CH) --departed--> outstanding --answer verified--> (FN) answered --arrived--> waiting or over
+//	                                        | time-out --> waiting or over     | time-out, the same
 type caller struct {
 	limits      Limits
 	session     Session
@@ -51,7 +51,7 @@ type caller struct {
 
 	rounds   [MaxRoundsEver]Round
 	valid    int
-	answers  [MaxRoundsEver][16]byte // d_i of valid rounds, by index
+	answers  [MaxRoundsEver][16]byte // d_i of verified rounds, by index
 	best     [2]int64                // the two smallest, ascending; 0 where there is none yet
 	unstable int                     // verified rounds that the clock rule refused
 	kernel   int                     // valid rounds stopped by a kernel stamp
@@ -63,6 +63,7 @@ const (
 	callerWaiting callerState = iota + 1
 	callerDeparting
 	callerOutstanding
+	callerAnswered
 	callerOver
 )
 
@@ -97,7 +98,7 @@ func (c *caller) tick(now stamp.Instant) *Packet {
 		return nil
 	}
 	switch c.state {
-	case callerOutstanding, callerDeparting:
+	case callerOutstanding, callerDeparting, callerAnswered:
 		c.next(now)
 		return nil
 	case callerWaiting:
@@ -126,8 +127,8 @@ func (c *caller) departed(d stamp.Departure) {
 	}
 }
 
-// answer takes RS. The clock stopped when the arrival was made, before anything here; what does not verify changes nothing.
-func (c *caller) answer(now stamp.Instant, p *Packet, at stamp.Arrival) (*Packet, error) {
+// answer takes RS and returns FN. The clock has stopped before anything here; what does not verify changes nothing.
+func (c *caller) answer(p *Packet) (*Packet, error) {
 	index := p.Index()
 	switch {
 	case p.Kind() != RS:
@@ -147,13 +148,23 @@ func (c *caller) answer(now stamp.Instant, p *Packet, at stamp.Arrival) (*Packet
 	}
 	c.finish.head(FN, c.session, index)
 	c.mac.fn.put(&c.finish, index, d, ch)
-	c.record(index, d, at)
-	c.next(now)
+	c.answers[index] = *d
+	c.state = callerAnswered
 	return &c.finish, nil
 }
 
+// arrived ends the round whose answer was verified, and says whether there was one.
+func (c *caller) arrived(now stamp.Instant, at stamp.Arrival) bool {
+	if c.state != callerAnswered {
+		return false
+	}
+	c.record(c.sent-1, at)
+	c.next(now)
+	return true
+}
+
 // record keeps a verified round if the clock rule lets it stand.
-func (c *caller) record(index uint16, d *[16]byte, at stamp.Arrival) {
+func (c *caller) record(index uint16, at stamp.Arrival) {
 	interval, err := stamp.Between(c.departure, at, c.granularity)
 	if err != nil {
 		c.unstable++
@@ -161,7 +172,6 @@ func (c *caller) record(index uint16, d *[16]byte, at stamp.Arrival) {
 	}
 	c.rounds[c.valid] = Round{Index: index, NS: interval.NS()}
 	c.valid++
-	c.answers[index] = *d
 	c.endNS, _ = at.RealNS()
 	if interval.Source() == stamp.Kernel {
 		c.kernel++
@@ -203,8 +213,9 @@ type answerer struct {
 	values      [MaxRoundsEver][16]byte // d_i, prepared
 
 	next        uint16 // the smallest index that may still be answered
-	outstanding bool
-	departing   bool
+	departing   bool   // the answer was handed out, its departure not yet reported
+	outstanding bool   // its departure was reported, FN has not come
+	finished    bool   // FN was verified, its arrival not yet reported
 	reply       Packet
 	challenge   [16]byte
 	departure   stamp.Departure
@@ -246,7 +257,7 @@ func (a *answerer) answer(p *Packet) (*Packet, error) {
 	a.mac.rs.put(&a.reply, index, ch, d)
 	a.challenge, a.challenges[index], a.answered[index] = *ch, *ch, true
 	a.next = index + 1
-	a.outstanding, a.departing = false, true
+	a.departing, a.outstanding, a.finished = true, false, false
 	return &a.reply, nil
 }
 
@@ -257,8 +268,8 @@ func (a *answerer) departed(d stamp.Departure) {
 	}
 }
 
-// finish takes FN and keeps the round's own time, if the clock rule lets it stand.
-func (a *answerer) finish(p *Packet, at stamp.Arrival) error {
+// finish takes FN.
+func (a *answerer) finish(p *Packet) error {
 	switch {
 	case p.Session() != a.session:
 		return ErrSession
@@ -273,15 +284,23 @@ func (a *answerer) finish(p *Packet, at stamp.Arrival) error {
 	if !a.mac.fn.verify(p, index, &a.values[index], &a.challenge) {
 		return ErrMAC
 	}
-	a.outstanding = false
+	a.outstanding, a.finished = false, true
+	return nil
+}
+
+// arrived keeps the round's own time, if the clock rule lets it stand.
+func (a *answerer) arrived(at stamp.Arrival) {
+	if !a.finished {
+		return
+	}
+	a.finished = false
 	interval, err := stamp.Between(a.departure, at, a.granularity)
 	if err != nil {
 		a.unstable++
-		return nil
+		return
 	}
-	a.rounds[a.valid] = Round{Index: index, NS: interval.NS()}
+	a.rounds[a.valid] = Round{Index: a.next - 1, NS: interval.NS()}
 	a.valid++
-	return nil
 }
 
 // summary is the order statistics of one side's valid rounds, in nanoseconds. Percentiles are the nearest rank above (never below).

@@ -7,7 +7,7 @@ import (
 	"github.com/ursa-virtual/ursa/beacon/timing/stamp"
 )
 
-// Event is something that happened to a machine. It is made by Start, Tick, GotMessage, GotPacket or Departed.
+// Event is something that happened to a machine. It is made by Start, Tick, GotMessage, GotPacket, Departed or Arrived.
 type Event struct {
 	kind      eventKind
 	message   []byte
@@ -24,6 +24,7 @@ const (
 	eventMessage
 	eventPacket
 	eventDeparted
+	eventArrived
 )
 
 // Start opens the exchange: the core's machine answers with Init, the beacon's with a deadline.
@@ -35,22 +36,27 @@ func Tick() Event { return Event{kind: eventTick} }
 // GotMessage is one whole message (head and body) from the stream.
 func GotMessage(msg []byte) Event { return Event{kind: eventMessage, message: msg} }
 
-// GotPacket is one round packet with its arrival. The machine does not keep p.
-func GotPacket(p *Packet, at stamp.Arrival) Event {
-	return Event{kind: eventPacket, packet: p, arrival: at}
-}
+// GotPacket is one round packet. The machine does not keep p. When Output.Stamped is set, its arrival must be reported next.
+func GotPacket(p *Packet) Event { return Event{kind: eventPacket, packet: p} }
+
+// Arrived reports the arrival of the packet that the last GotPacket brought, after the answer to it has left: the stamp was taken before, but turning
+// it into an arrival takes time that an answer need not wait for. An arrival that could not be had is reported as the zero value and
+// costs the round.
+func Arrived(at stamp.Arrival) Event { return Event{kind: eventArrived, arrival: at} }
 
 // Departed reports the departure of the packet that the last Output held. It must be the next event after a packet was
 // written, before any other; a packet that could not be written is reported by not reporting it, and times out.
 func Departed(d stamp.Departure) Event { return Event{kind: eventDeparted, departure: d} }
 
-// Output is what the shell does next, in this order: write Packet (stamping it) and report Departed; write Message; come back with a Tick at
+// Output is what the shell does next, in this order: write Packet (stamping it) and report Departed; report Arrived; write Message; come back with a Tick at
 // Wake at the latest; when Done, close.
 type Output struct {
 	// Packet must leave at once; nil when there is none. It belongs to the machine and is valid until the next Step.
 	Packet *Packet
 	// Timed says that the departure of Packet starts an interval and must be reported. FN starts none.
 	Timed bool
+	// Stamped says that the packet just handed in ended an interval, and Arrived must be reported once Packet has left.
+	Stamped bool
 	// Message goes on the stream; nil when there is none.
 	Message []byte
 	// Listen is the session whose round packets should reach the machine from now on; it stays set until the timed phase is over.

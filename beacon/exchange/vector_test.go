@@ -215,7 +215,7 @@ func (v *roundVectors) refuse(t *testing.T, r roundVector, f forgedPacket) error
 		}
 		caller.departed(departNow(t, p.clockB))
 		if f.To == "core" && i == r.Index {
-			refused = forgedAtCore(answerer, f, arrivalNow(t, p.clockC))
+			refused = forgedAtCore(answerer, f)
 		}
 		rs, err := answerer.answer(ch)
 		if err != nil || !bytes.Equal(rs[:], good.RS) {
@@ -224,15 +224,17 @@ func (v *roundVectors) refuse(t *testing.T, r roundVector, f forgedPacket) error
 		answerer.departed(departNow(t, p.clockC))
 		p.now += 1000
 		if f.To == "beacon" && i == r.Index {
-			refused = forgedAtBeacon(caller, f, arrivalNow(t, p.clockB))
+			refused = forgedAtBeacon(caller, f)
 		}
-		fn, err := caller.answer(0, rs, arrivalNow(t, p.clockB))
+		fn, err := caller.answer(rs)
 		if err != nil || !bytes.Equal(fn[:], good.FN) {
 			t.Fatalf("round %d: finish differs (%v)", i, err)
 		}
-		if err := answerer.finish(fn, arrivalNow(t, p.clockC)); err != nil {
+		caller.arrived(0, arrivalNow(t, p.clockB))
+		if err := answerer.finish(fn); err != nil {
 			t.Fatal(err)
 		}
+		answerer.arrived(arrivalNow(t, p.clockC))
 	}
 	return refused
 }

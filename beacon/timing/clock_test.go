@@ -26,7 +26,7 @@ func TestHostClockAgreesWithItself(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		at, err := look.User()
+		at, err := look.Arrival()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -145,7 +145,8 @@ type received struct {
 
 func newReceived() *received { return &received{came: make(chan struct{}, 1024)} }
 
-func (r *received) handle(p *exchange.Packet, at stamp.Arrival) {
+func (r *received) handle(p *exchange.Packet, receipt stamp.Receipt) {
+	at, _ := receipt.Arrival()
 	r.mu.Lock()
 	r.packets, r.at = append(r.packets, *p), append(r.at, at)
 	r.mu.Unlock()
@@ -188,7 +189,7 @@ func roundTrips(t *testing.T, clock stamp.Clock, e ends) {
 	}
 	defer func() { _ = near.Close() }()
 	opened := make(chan timing.Path, 1)
-	far, err := e.far.Open(s, e.nearAddr, func(p *exchange.Packet, at stamp.Arrival) {
+	far, err := e.far.Open(s, e.nearAddr, func(p *exchange.Packet, at stamp.Receipt) {
 		there.handle(p, at)
 		back := <-opened
 		opened <- back
@@ -233,18 +234,18 @@ func roundTrips(t *testing.T, clock stamp.Clock, e ends) {
 
 func oneHandler(t *testing.T, e ends) {
 	s := exchange.Session{2}
-	p, err := e.near.Open(s, e.farAddr, func(*exchange.Packet, stamp.Arrival) {})
+	p, err := e.near.Open(s, e.farAddr, func(*exchange.Packet, stamp.Receipt) {})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.near.Open(s, e.farAddr, func(*exchange.Packet, stamp.Arrival) {}); !errors.Is(err, timing.ErrSessionOpen) {
+	if _, err := e.near.Open(s, e.farAddr, func(*exchange.Packet, stamp.Receipt) {}); !errors.Is(err, timing.ErrSessionOpen) {
 		t.Errorf("second opening: %v", err)
 	}
-	if _, err := e.near.Open(exchange.Session{3}, nil, func(*exchange.Packet, stamp.Arrival) {}); !errors.Is(err, timing.ErrPeer) {
+	if _, err := e.near.Open(exchange.Session{3}, nil, func(*exchange.Packet, stamp.Receipt) {}); !errors.Is(err, timing.ErrPeer) {
 		t.Errorf("no peer: %v", err)
 	}
 	_ = p.Close()
-	again, err := e.near.Open(s, e.farAddr, func(*exchange.Packet, stamp.Arrival) {})
+	again, err := e.near.Open(s, e.farAddr, func(*exchange.Packet, stamp.Receipt) {})
 	if err != nil {
 		t.Errorf("opening after closing: %v", err)
 	} else {
@@ -271,7 +272,7 @@ func closedSessions(t *testing.T, e ends) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	near, err := e.near.Open(s, e.farAddr, func(*exchange.Packet, stamp.Arrival) {})
+	near, err := e.near.Open(s, e.farAddr, func(*exchange.Packet, stamp.Receipt) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -311,7 +312,7 @@ func closedPort(t *testing.T, e ends) {
 	if err := e.far.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := e.far.Open(exchange.Session{5}, e.nearAddr, func(*exchange.Packet, stamp.Arrival) {}); !errors.Is(err, timing.ErrClosed) {
+	if _, err := e.far.Open(exchange.Session{5}, e.nearAddr, func(*exchange.Packet, stamp.Receipt) {}); !errors.Is(err, timing.ErrClosed) {
 		t.Errorf("opening on a closed port: %v", err)
 	}
 }

@@ -34,7 +34,7 @@ func (p *DatagramPort) read(ctx context.Context) {
 	var packet exchange.Packet
 	for {
 		var payload []byte
-		look, err := stamp.Receive(p.clock, func() (err error) {
+		receipt, err := stamp.Receive(p.clock, func() (err error) {
 			payload, err = p.conn.ReceiveDatagram(ctx)
 			return err
 		})
@@ -42,8 +42,7 @@ func (p *DatagramPort) read(ctx context.Context) {
 			return
 		}
 		if h := p.find(&packet, payload, p.conn.RemoteAddr()); h != nil {
-			at, err := look.User()
-			p.deliver(h, &packet, at, err)
+			p.deliver(h, &packet, receipt)
 		}
 	}
 }

@@ -13,8 +13,9 @@ import (
 )
 
 // Handler takes one round packet of a session on the reading goroutine. The packet belongs to the reader and may be used only
-// during the call. Handlers answer at once or not at all: while one runs, the socket is not read.
-type Handler func(p *exchange.Packet, at stamp.Arrival)
+// during the call. Handlers answer at once or not at all: while one runs, the socket is not read. The receipt becomes an arrival after the
+// answer has left.
+type Handler func(p *exchange.Packet, r stamp.Receipt)
 
 // Port is a socket that carries round packets of many sessions.
 type Port interface {
@@ -51,7 +52,6 @@ type Stats struct {
 	Malformed uint64 // wrong size, kind, suite or padding
 	Unknown   uint64 // no such session
 	Address   uint64 // session known, but sent from an address that is not the peer's
-	Unstamped uint64 // the receive stamp was missing or contradicted the host's clock
 }
 
 // demux finds a packet's session. It is shared by all ports.
@@ -63,7 +63,7 @@ type demux struct {
 	sessions map[exchange.Session]*entry
 	closed   bool
 
-	delivered, malformed, unknown, address, unstamped atomic.Uint64
+	delivered, malformed, unknown, address atomic.Uint64
 }
 
 type entry struct {
@@ -124,7 +124,7 @@ func (d *demux) Kind() exchange.PathKind { return d.kind }
 // Stats implements Port.
 func (d *demux) Stats() Stats {
 	return Stats{Delivered: d.delivered.Load(), Malformed: d.malformed.Load(), Unknown: d.unknown.Load(),
-		Address: d.address.Load(), Unstamped: d.unstamped.Load()}
+		Address: d.address.Load()}
 }
 
 // find returns the handler of a payload's session if the payload is well formed and comes from the session's peer.
@@ -152,14 +152,10 @@ func (d *demux) findAddr(p *exchange.Packet, payload []byte, peer netip.AddrPort
 	return e.handler
 }
 
-// deliver hands a packet over, unless its stamp was refused.
-func (d *demux) deliver(h Handler, p *exchange.Packet, at stamp.Arrival, err error) {
-	if err != nil {
-		d.unstamped.Add(1)
-		return
-	}
+// deliver hands a packet over.
+func (d *demux) deliver(h Handler, p *exchange.Packet, r stamp.Receipt) {
 	d.delivered.Add(1)
-	h(p, at)
+	h(p, r)
 }
 
 // session is the Path of ports that send by a plain write to an address.

@@ -40,7 +40,7 @@ func (p *TransportPort) read(ctx context.Context) {
 	for {
 		var n int
 		var from net.Addr
-		look, err := stamp.Receive(p.clock, func() (err error) {
+		receipt, err := stamp.Receive(p.clock, func() (err error) {
 			n, from, err = p.transport.ReadNonQUICPacket(ctx, buffer)
 			return err
 		})
@@ -48,8 +48,7 @@ func (p *TransportPort) read(ctx context.Context) {
 			return
 		}
 		if h := p.find(&packet, buffer[:n], from); h != nil {
-			at, err := look.User()
-			p.deliver(h, &packet, at, err)
+			p.deliver(h, &packet, receipt)
 		}
 	}
 }

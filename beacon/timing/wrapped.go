@@ -104,7 +104,7 @@ type plainConn struct {
 // ReadFrom returns the next packet that is not a round's.
 func (c *plainConn) ReadFrom(b []byte) (n int, from net.Addr, err error) {
 	for {
-		look, err := stamp.Receive(c.port.clock, func() (err error) {
+		receipt, err := stamp.Receive(c.port.clock, func() (err error) {
 			n, from, err = c.PacketConn.ReadFrom(b)
 			return err
 		})
@@ -113,8 +113,7 @@ func (c *plainConn) ReadFrom(b []byte) (n int, from net.Addr, err error) {
 		}
 		var packet exchange.Packet
 		if h := c.port.find(&packet, b[:n], from); h != nil {
-			at, err := look.User()
-			c.port.deliver(h, &packet, at, err)
+			c.port.deliver(h, &packet, receipt)
 		}
 	}
 }
@@ -132,10 +131,10 @@ func (c *stampedConn) ReadFrom(b []byte) (int, net.Addr, error) {
 		var n int
 		var from netip.AddrPort
 		var lag time.Duration
-		look, err := stamp.Receive(c.port.clock, func() (err error) {
+		receipt, err := stamp.Receive(c.port.clock, func() (err error) {
 			var at time.Time
 			n, from, at, err = c.read.ReadFromStamped(b)
-			lag = time.Since(at) // before the look, as Waited asks
+			lag = time.Since(at) // before the look, as WithWait asks
 			return err
 		})
 		if err != nil {
@@ -147,8 +146,7 @@ func (c *stampedConn) ReadFrom(b []byte) (int, net.Addr, error) {
 		var packet exchange.Packet
 		peer := netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 		if h := c.port.findAddr(&packet, b[:n], peer, ""); h != nil {
-			at, err := look.Waited(lag)
-			c.port.deliver(h, &packet, at, err)
+			c.port.deliver(h, &packet, receipt.WithWait(lag))
 		}
 	}
 }

@@ -88,7 +88,7 @@ func (c *batchConn) readOnce(ms []ipv4.Message, flags int) (n, left int, err err
 		c.mine = append(c.mine, ms[i].OOB)
 		ms[i].OOB = c.oob[i]
 	}
-	look, err := stamp.Receive(c.port.clock, func() (err error) {
+	receipt, err := stamp.Receive(c.port.clock, func() (err error) {
 		n, err = c.batch.ReadBatch(ms, flags)
 		return err
 	})
@@ -100,7 +100,7 @@ func (c *batchConn) readOnce(ms []ipv4.Message, flags int) (n, left int, err err
 		}
 		kernelNS, rest := takeStamp(ours[:ms[i].NN], ms[i].OOB)
 		ms[i].NN = rest
-		if c.handle(&ms[i], look, kernelNS) {
+		if c.handle(&ms[i], stampedBy(receipt, kernelNS)) {
 			ms[i].N, ms[i].NN = 0, 0
 		} else {
 			left++
@@ -110,25 +110,24 @@ func (c *batchConn) readOnce(ms []ipv4.Message, flags int) (n, left int, err err
 }
 
 // handle takes a packet if it is a round's.
-func (c *batchConn) handle(m *ipv4.Message, look stamp.Look, kernelNS int64) bool {
+func (c *batchConn) handle(m *ipv4.Message, receipt stamp.Receipt) bool {
 	payload := m.Buffers[0][:m.N]
 	if len(payload) == 0 || !exchange.IsRoundPacket(payload[0]) {
 		return false
 	}
 	var packet exchange.Packet
 	if h := c.port.find(&packet, payload, m.Addr); h != nil {
-		at, err := arrival(look, kernelNS)
-		c.port.deliver(h, &packet, at, err)
+		c.port.deliver(h, &packet, receipt)
 	}
 	return true
 }
 
-// arrival is the kernel's stamp, or the later look of the user where the kernel gave none.
-func arrival(look stamp.Look, kernelNS int64) (stamp.Arrival, error) {
+// stampedBy uses the kernel's stamp, or the later look of the user where the kernel gave none.
+func stampedBy(r stamp.Receipt, kernelNS int64) stamp.Receipt {
 	if kernelNS == 0 {
-		return look.User()
+		return r
 	}
-	return look.Kernel(kernelNS)
+	return r.WithKernel(kernelNS)
 }
 
 // takeStamp finds the receive stamp in control messages and copies all others to rest, as far as they fit. It returns 0 when there

@@ -153,8 +153,17 @@ func (r *run) farewell(err error) {
 }
 
 // packet is the port's handler: it runs on the goroutine that read the packet.
-func (r *run) packet(p *exchange.Packet, at stamp.Arrival) {
-	r.step(exchange.GotPacket(p, at))
+func (r *run) packet(p *exchange.Packet, receipt stamp.Receipt) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.done || r.err != nil {
+		return
+	}
+	if stamped := r.act(r.Machine.Step(r.Now(), exchange.GotPacket(p))); !stamped {
+		return
+	}
+	at, _ := receipt.Arrival() // a refused stamp is the zero arrival, which costs the round
+	r.act(r.Machine.Step(r.Now(), exchange.Arrived(at)))
 }
 
 // step hands one event to the machine and does what it says.
@@ -167,14 +176,14 @@ func (r *run) step(ev exchange.Event) {
 	r.act(r.Machine.Step(r.Now(), ev))
 }
 
-func (r *run) act(out exchange.Output, err error) {
+// act does what a step said and returns whether it asked for the packet's arrival.
+func (r *run) act(out exchange.Output, err error) (stamped bool) {
+	if err == nil {
+		err = r.tune(out.Listen)
+	}
 	if err != nil {
 		r.finish(err)
-		return
-	}
-	if err := r.tune(out.Listen); err != nil {
-		r.finish(err)
-		return
+		return false
 	}
 	if out.Packet != nil && r.path != nil {
 		out = r.send(out)
@@ -184,19 +193,18 @@ func (r *run) act(out exchange.Output, err error) {
 		case r.outbox <- out.Message:
 		default:
 			r.finish(fmt.Errorf("%w: messages pile up", ErrStream))
-			return
+			return false
 		}
 	}
-	if r.Stepped != nil {
+	if r.Stepped != nil && !out.Stamped {
 		r.Stepped(out)
 	}
-	if out.Done {
-		r.done = true
-	}
+	r.done = out.Done
 	if out.Wake != r.wake || out.Message != nil || out.Done {
 		r.wake = out.Wake
 		r.nudge()
 	}
+	return out.Stamped
 }
 
 // send writes the packet and reports its departure. A write that fails (a full buffer, a route that is gone) loses the round and nothing else.

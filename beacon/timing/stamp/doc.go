@@ -11,7 +11,7 @@
 //     clock read after the send returned (which measures negative round trips) cannot be built; nor can "the last packet
 //     written" stand in for the challenge (a delayed acknowledgement then makes a 40 ms path read 15 ms), because a
 //     Departure belongs to exactly the write that it wraps.
-//   - An Arrival exists only because Receive read the clocks *after* read returned: it is that look, or a kernel stamp not
+//   - An Arrival exists only because Receive read the clock *after* read returned: it is that look, or a kernel stamp not
 //     later than that look.
 //   - Between(departure, arrival) takes the interval by the stamps and adds max(0, raw elapsed - real elapsed), so that slewing
 //     real time cannot shorten it; it refuses the round when the two clocks differ by more than 500 ppm + 1 µs, so that a step

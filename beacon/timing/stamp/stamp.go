@@ -132,72 +132,88 @@ func Send(c Clock, write func() error) (Departure, error) {
 // RealNS returns the departure in real time, nanoseconds since 1970, for the statement's start. Not for arithmetic.
 func (d Departure) RealNS() (int64, bool) { return d.realNS, d.made }
 
-// Look is a look at both clocks after a read returned: the mother of arrivals. Its only maker is Receive.
-type Look struct {
-	userNS        int64 // real time right after the read
-	rawNS, realNS int64 // both clocks, as close together as could be had, not earlier
-	made          bool
+// Receipt says that a read returned, and when at the latest. It becomes an Arrival after whatever is urgent has been done, because looking at
+// the raw clock takes as long as a MAC. Its only maker is Receive.
+type Receipt struct {
+	clock    Clock
+	userNS   int64 // real time right after the read
+	kernelNS int64
+	lag      time.Duration
+	how      Source
+	waited   bool
 }
 
-// Receive calls read and then looks at the clocks, in this order: the look is no earlier than the arrival of every packet that
-// read returned. A failed read returns no look.
-func Receive(c Clock, read func() error) (Look, error) {
+// Receive calls read and then looks at real time, in this order: the receipt is no earlier than the arrival of every packet that
+// read returned. A failed read returns no receipt.
+func Receive(c Clock, read func() error) (Receipt, error) {
 	if err := read(); err != nil {
-		return Look{}, err
+		return Receipt{}, err
 	}
-	l := Look{made: true}
-	l.userNS = c.RealNS()
-	looked := 0
-	for l.realNS = l.userNS; ; {
-		l.rawNS = c.RawNS() // after the real reading that it goes with: it errs long
-		after := c.RealNS()
-		gap := after - l.realNS
-		if looked++; gap >= 0 && gap <= tightNS || looked == looks {
-			return l, nil
-		}
-		l.realNS = after
-	}
+	return Receipt{clock: c, userNS: c.RealNS(), how: User}, nil
 }
 
-// Arrival is the moment a packet came, no earlier than the truth. It is made from a Look alone.
+// WithKernel returns the receipt of the packet that the kernel stamped with kernelRealNS: the stamp *of the packet itself*, or the latest
+// of the batch when it cannot be told.
+func (r Receipt) WithKernel(kernelRealNS int64) Receipt {
+	r.kernelNS, r.waited = kernelRealNS, false
+	return r.as(Kernel)
+}
+
+// WithWait returns the receipt of a packet that had waited in the host for at least lag when the read returned: for sockets that tell the
+// waiting time and not the moment. The caller must have computed lag before Receive looked, so that it errs short and the arrival late.
+func (r Receipt) WithWait(lag time.Duration) Receipt {
+	r.lag, r.waited = lag, true
+	return r.as(Kernel)
+}
+
+func (r Receipt) as(s Source) Receipt {
+	if r.how != 0 {
+		r.how = s
+	}
+	return r
+}
+
+// Arrival is the moment a packet came, no earlier than the truth. It is made from a Receipt alone.
 type Arrival struct {
 	stampNS       int64
 	rawNS, realNS int64
 	source        Source
 }
 
-// User returns the arrival as the user's clock saw it.
-func (l Look) User() (Arrival, error) {
-	if !l.made {
-		return Arrival{}, ErrUnstamped
-	}
-	return Arrival{stampNS: l.userNS, rawNS: l.rawNS, realNS: l.realNS, source: User}, nil
-}
-
-// Kernel returns the arrival as the kernel stamped it: kernelRealNS is the stamp *of the packet itself*, or the latest of the batch
-// when it cannot be told. A stamp from after the look belongs to something else and is refused, as is a missing one (zero).
-func (l Look) Kernel(kernelRealNS int64) (Arrival, error) {
+// Arrival looks at both clocks and returns the arrival: the kernel's stamp where there is one, else the look right after the read. A stamp from
+// after that look belongs to something else and is refused, as is a missing one (zero or less).
+func (r Receipt) Arrival() (Arrival, error) {
+	a := Arrival{stampNS: r.userNS, source: r.how}
 	switch {
-	case !l.made:
+	case r.how == 0:
 		return Arrival{}, ErrUnstamped
-	case kernelRealNS <= 0:
+	case r.how == User:
+	case r.waited && r.lag < 0:
+		return Arrival{}, fmt.Errorf("%w (%v after)", ErrKernelFuture, -r.lag)
+	case r.waited:
+		a.stampNS -= int64(r.lag)
+	case r.kernelNS <= 0:
 		return Arrival{}, ErrKernelMissing
-	case kernelRealNS > l.userNS:
-		return Arrival{}, fmt.Errorf("%w (%d ns after)", ErrKernelFuture, kernelRealNS-l.userNS)
+	case r.kernelNS > r.userNS:
+		return Arrival{}, fmt.Errorf("%w (%d ns after)", ErrKernelFuture, r.kernelNS-r.userNS)
+	default:
+		a.stampNS = r.kernelNS
 	}
-	return Arrival{stampNS: kernelRealNS, rawNS: l.rawNS, realNS: l.realNS, source: Kernel}, nil
+	a.lookNow(r.clock)
+	return a, nil
 }
 
-// Waited returns the arrival of a packet that had waited in the host for at least lag when the look was taken: the stamp of sockets that tell the waiting
-// time and not the moment. The caller must have computed lag before the look, so that it errs short and the arrival late.
-func (l Look) Waited(lag time.Duration) (Arrival, error) {
-	switch {
-	case !l.made:
-		return Arrival{}, ErrUnstamped
-	case lag < 0:
-		return Arrival{}, fmt.Errorf("%w (%v after)", ErrKernelFuture, -lag)
+// lookNow reads both clocks as close together as can be had.
+func (a *Arrival) lookNow(c Clock) {
+	a.realNS = c.RealNS()
+	for i := 1; ; i++ {
+		a.rawNS = c.RawNS() // after the real reading that it goes with: it errs long
+		after := c.RealNS()
+		if gap := after - a.realNS; gap >= 0 && gap <= tightNS || i == looks {
+			return
+		}
+		a.realNS = after
 	}
-	return Arrival{stampNS: l.userNS - int64(lag), rawNS: l.rawNS, realNS: l.realNS, source: Kernel}, nil
 }
 
 // RealNS returns the arrival in real time, nanoseconds since 1970, for the statement's end. Not for arithmetic.

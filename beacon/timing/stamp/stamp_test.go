@@ -32,7 +32,7 @@ func clockAt(truth int64) *scripted { return &scripted{real: epoch + truth, raw:
 func (c *scripted) pass(ns int64) { c.real += ns; c.raw += ns }
 
 // measure runs one round on the clock: during is what happens between departure and look.
-func measure(t interface{ Fatal(...any) }, c stamp.Clock, during func(), arrive func(stamp.Look) (stamp.Arrival, error)) (stamp.Interval, error) {
+func measure(t interface{ Fatal(...any) }, c stamp.Clock, during func(), arrive func(stamp.Receipt) (stamp.Arrival, error)) (stamp.Interval, error) {
 	d, err := stamp.Send(c, func() error { return nil })
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func TestDepartureIsBeforeTheWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at, _ := look.User()
+	at, _ := look.Arrival()
 	i, err := stamp.Between(d, at, 1)
 	if err != nil || i.NS() < 5e6 {
 		t.Fatalf("interval %d ns (%v), want the 5 ms of the write in it", i.NS(), err)
@@ -70,7 +70,7 @@ func TestDepartureIsBeforeTheWrite(t *testing.T) {
 // TestArrivalIsAfterTheRead: a read that waits is inside the interval too.
 func TestArrivalIsAfterTheRead(t *testing.T) {
 	c := clockAt(1e9)
-	i, err := measure(t, c, func() { c.pass(7e6) }, stamp.Look.User)
+	i, err := measure(t, c, func() { c.pass(7e6) }, stamp.Receipt.Arrival)
 	if err != nil || i.NS() < 7e6 {
 		t.Fatalf("interval %d ns (%v), want at least 7 ms", i.NS(), err)
 	}
@@ -80,7 +80,7 @@ func TestNothingIsMeasuredWithoutStamps(t *testing.T) {
 	c := clockAt(1e9)
 	d, _ := stamp.Send(c, func() error { return nil })
 	look, _ := stamp.Receive(c, func() error { c.pass(1000); return nil })
-	at, _ := look.User()
+	at, _ := look.Arrival()
 	failing := errors.New("no route")
 	if _, err := stamp.Send(c, func() error { return failing }); !errors.Is(err, failing) {
 		t.Error("a failed write has a departure")
@@ -91,12 +91,12 @@ func TestNothingIsMeasuredWithoutStamps(t *testing.T) {
 	for name, run := range map[string]func() error{
 		"zero departure": func() error { _, err := stamp.Between(stamp.Departure{}, at, 1); return err },
 		"zero arrival":   func() error { _, err := stamp.Between(d, stamp.Arrival{}, 1); return err },
-		"zero look":      func() error { _, err := (stamp.Look{}).User(); return err },
-		"zero look, kernel": func() error {
-			_, err := (stamp.Look{}).Kernel(1)
+		"zero receipt":   func() error { _, err := (stamp.Receipt{}).Arrival(); return err },
+		"zero receipt, kernel": func() error {
+			_, err := (stamp.Receipt{}).WithKernel(1).Arrival()
 			return err
 		},
-		"zero look, waited": func() error { _, err := (stamp.Look{}).Waited(1); return err },
+		"zero receipt, waited": func() error { _, err := (stamp.Receipt{}).WithWait(1).Arrival(); return err },
 	} {
 		if err := run(); !errors.Is(err, stamp.ErrUnstamped) {
 			t.Errorf("%s: %v", name, err)
@@ -122,21 +122,21 @@ func TestKernelStamps(t *testing.T) {
 		{"at the departure", 0, stamp.ErrNotPositive, 0},
 	} {
 		clock := clockAt(1e9)
-		i, err := measure(t, clock, func() { clock.pass(20e6 + 300e3) }, func(l stamp.Look) (stamp.Arrival, error) {
-			return l.Kernel(epoch + 1e9 + c.kernel)
+		i, err := measure(t, clock, func() { clock.pass(20e6 + 300e3) }, func(l stamp.Receipt) (stamp.Arrival, error) {
+			return l.WithKernel(epoch + 1e9 + c.kernel).Arrival()
 		})
 		if !errors.Is(err, c.want) || i.NS() != c.ns {
 			t.Errorf("%s: %d ns, %v; want %d ns, %v", c.name, i.NS(), err, c.ns, c.want)
 		}
 	}
 	clock := clockAt(1e9)
-	if _, err := measure(t, clock, func() {}, func(l stamp.Look) (stamp.Arrival, error) { return l.Kernel(0) }); !errors.Is(err, stamp.ErrKernelMissing) {
+	if _, err := measure(t, clock, func() {}, func(l stamp.Receipt) (stamp.Arrival, error) { return l.WithKernel(0).Arrival() }); !errors.Is(err, stamp.ErrKernelMissing) {
 		t.Errorf("missing kernel stamp: %v", err)
 	}
-	if _, err := measure(t, clock, func() {}, func(l stamp.Look) (stamp.Arrival, error) { return l.Waited(-1) }); !errors.Is(err, stamp.ErrKernelFuture) {
+	if _, err := measure(t, clock, func() {}, func(l stamp.Receipt) (stamp.Arrival, error) { return l.WithWait(-1).Arrival() }); !errors.Is(err, stamp.ErrKernelFuture) {
 		t.Errorf("negative wait: %v", err)
 	}
-	i, err := measure(t, clock, func() { clock.pass(20e6) }, func(l stamp.Look) (stamp.Arrival, error) { return l.Waited(4e6) })
+	i, err := measure(t, clock, func() { clock.pass(20e6) }, func(l stamp.Receipt) (stamp.Arrival, error) { return l.WithWait(4e6).Arrival() })
 	if err != nil || i.NS() != 16e6 || i.Source() != stamp.Kernel {
 		t.Errorf("a packet that waited 4 ms of 20: %d ns, %v", i.NS(), err)
 	}
@@ -163,7 +163,7 @@ func TestClockRule(t *testing.T) {
 		{"only raw says ten seconds", 20e6, 10e9 + 1, stamp.ErrAbsurd, 0},
 	} {
 		clock := clockAt(1e9)
-		i, err := measure(t, clock, func() { clock.real += c.real; clock.raw += c.raw }, stamp.Look.User)
+		i, err := measure(t, clock, func() { clock.real += c.real; clock.raw += c.raw }, stamp.Receipt.Arrival)
 		if !errors.Is(err, c.want) || i.NS() < c.atLeast {
 			t.Errorf("%s: %d ns, %v; want at least %d, %v", c.name, i.NS(), err, c.atLeast, c.want)
 		}
@@ -181,11 +181,11 @@ func TestIntervalIsNeverShort(t *testing.T) {
 		wake := rapid.Int64Range(0, 1e6).Draw(t, "wake")
 		passed := func(ns int64) { c.raw += ns; c.real += ns - ns/1_000_000*ppm - ns%1_000_000*ppm/1_000_000 }
 		var kernel int64
-		i, err := measure(t, c, func() { passed(flight); kernel = c.real; passed(wake) }, func(l stamp.Look) (stamp.Arrival, error) {
+		i, err := measure(t, c, func() { passed(flight); kernel = c.real; passed(wake) }, func(l stamp.Receipt) (stamp.Arrival, error) {
 			if rapid.Bool().Draw(t, "kernel stamp") {
-				return l.Kernel(kernel)
+				return l.WithKernel(kernel).Arrival()
 			}
-			return l.User()
+			return l.Arrival()
 		})
 		if err != nil {
 			t.Skip(err)
@@ -199,7 +199,7 @@ func TestIntervalIsNeverShort(t *testing.T) {
 // TestInterruptedLook: a process that is stopped between reading the two clocks looks again, so the round survives.
 func TestInterruptedLook(t *testing.T) {
 	c := &interrupting{scripted: *clockAt(1e9)}
-	i, err := measure(t, c, func() { c.pass(20e6) }, stamp.Look.User)
+	i, err := measure(t, c, func() { c.pass(20e6) }, stamp.Receipt.Arrival)
 	if err != nil || i.NS() < 20e6 {
 		t.Fatalf("%d ns, %v", i.NS(), err)
 	}
@@ -258,8 +258,8 @@ func TestInstant(t *testing.T) {
 	}
 }
 
-// TestUnsoundStampsCannotBeBuilt reads this package's source: the only functions that return a Departure or a Look are Send and
-// Receive, the only ones that return an Arrival are Look's, and none of the three has an exported field.
+// TestUnsoundStampsCannotBeBuilt reads this package's source: the only function that returns a Departure is Send, a Receipt comes
+// from Receive (and its own three methods, which keep a zero one zero), an Arrival from a Receipt, and none of the three has an exported field.
 func TestUnsoundStampsCannotBeBuilt(t *testing.T) {
 	names, err := filepath.Glob("*.go")
 	if err != nil {
@@ -287,7 +287,7 @@ func TestUnsoundStampsCannotBeBuilt(t *testing.T) {
 				}
 			case *ast.TypeSpec:
 				s, ok := n.Type.(*ast.StructType)
-				if !ok || (n.Name.Name != "Departure" && n.Name.Name != "Look" && n.Name.Name != "Arrival" && n.Name.Name != "Interval") {
+				if !ok || (n.Name.Name != "Departure" && n.Name.Name != "Receipt" && n.Name.Name != "Arrival" && n.Name.Name != "Interval") {
 					return true
 				}
 				for _, field := range s.Fields.List {
@@ -301,7 +301,7 @@ func TestUnsoundStampsCannotBeBuilt(t *testing.T) {
 			return true
 		})
 	}
-	for typ, want := range map[string]int{"Departure": 1, "Look": 1, "Arrival": 3, "Interval": 1} {
+	for typ, want := range map[string]int{"Departure": 1, "Receipt": 4, "Arrival": 1, "Interval": 1} {
 		if len(makers[typ]) != want {
 			t.Errorf("%s is returned by %v, want %d makers", typ, makers[typ], want)
 		}
