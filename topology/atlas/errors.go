@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -33,13 +34,7 @@ func (e *SyntaxError) Unwrap() error { return e.Kind }
 
 // Caret returns the expression and, below it, a caret under the fault.
 func (e *SyntaxError) Caret() string {
-	line := strings.Map(func(r rune) rune {
-		if r < ' ' {
-			return ' '
-		}
-		return r
-	}, e.Expr)
-	return line + "\n" + strings.Repeat(" ", e.Column-1) + "^"
+	return onOneLine(e.Expr) + "\n" + strings.Repeat(" ", e.Column-1) + "^"
 }
 
 // clip shortens what a message quotes.
@@ -53,5 +48,15 @@ func clip(s string) string {
 
 func fault(s string, at int, kind error, format string, args ...any) *SyntaxError {
 	at = min(at, len(s))
-	return &SyntaxError{Expr: s, Column: utf8.RuneCountInString(s[:at]) + 1, Kind: kind, What: fmt.Sprintf(format, args...)}
+	return &SyntaxError{Expr: s, Column: utf8.RuneCountInString(s[:at]) + 1, Kind: kind, What: onOneLine(fmt.Sprintf(format, args...))}
+}
+
+// onOneLine puts spaces for control characters, which names of files may have.
+func onOneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
 }

@@ -188,7 +188,7 @@ func readRing(positions []json.RawMessage, at string) ([]earth.LatLon, error) {
 		if j > 0 && p == ring[j-1] {
 			return nil, fmt.Errorf("%w: %s: positions %d and %d are one, %s", ErrDegenerate, at, j-1, j, show(p))
 		}
-		if j > 0 && math.Abs(p.Lon-ring[j-1].Lon) > 180 {
+		if atPole := j > 0 && p.Lat == ring[j-1].Lat && math.Abs(p.Lat) == 90; j > 0 && !atPole && math.Abs(p.Lon-ring[j-1].Lon) > 180 {
 			return nil, fmt.Errorf("%w: %s: from position %d to %d it jumps from %s to %s: cut it there (RFC 7946, 3.1.9)",
 				ErrAntimeridian, at, j-1, j, show(ring[j-1]), show(p))
 		}

@@ -34,7 +34,8 @@ func Lookup(p earth.LatLon) (Place, bool) {
 	return w.lookup(p.Point())
 }
 
-// LookupNear is Lookup, but a point in no polygon is taken for the nearest land within the given distance (see SnapDistance).
+// LookupNear is Lookup, but a point in no polygon is taken for the nearest land within the given distance (see SnapDistance), up to
+// 1,000 km.
 func LookupNear(p earth.LatLon, within earth.Metres) (Place, bool) {
 	w, err := load()
 	if err != nil || p.Validate() != nil {
@@ -97,6 +98,7 @@ func (w *world) snap(p s2.Point, within earth.Metres) (Place, bool) {
 	if !(within > 0) {
 		return Place{}, false
 	}
+	within = min(within, maxAccuracy)
 	found, d, ok := w.coastTree(within).Find(s2.CellFromPoint(p).ID()).Nearest(p, outerAngle(within))
 	if !ok {
 		return Place{}, false
@@ -116,7 +118,7 @@ func (w *world) snap(p s2.Point, within earth.Metres) (Place, bool) {
 
 // toggles is the set of atoms that hold a point. Crossing an edge leaves the atom on one side and enters the one on the other, so
 // the set of any point is that of another point, with the atoms beside each edge between them toggled, in any order. In a partition
-// it holds one atom or, at sea, none; where the source contradicts itself (six of its arcs cross) a sliver may hold two.
+// it holds one atom or, at sea, none.
 type toggles []uint16
 
 func (t toggles) toggle(a uint16) toggles {
@@ -159,7 +161,7 @@ func (w *world) growPlace(parent, n *quad.Node[toggles]) (toggles, bool) {
 	return append(toggles(nil), t...), !n.Few(few)
 }
 
-// atomAt returns the atom that holds a point, 0 at sea. In a sliver held by two, the lower number.
+// atomAt returns the atom that holds a point, 0 at sea. Were there two, the lower number would count.
 func (w *world) atomAt(p s2.Point) int {
 	n := w.place.Find(s2.CellFromPoint(p).ID())
 	t := n.Value

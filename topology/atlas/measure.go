@@ -167,7 +167,7 @@ func (r *Region) nearest(p earth.LatLon, wanted func(Class) bool) (earth.LatLon,
 			continue
 		}
 		if c.id.Level() >= nearestLevel {
-			at := earth.LatLonOf(closest(c.id, from))
+			at := earth.LatLonOf(c.id.Point())
 			return at, earth.GreatCircle(p, at), true
 		}
 		for _, k := range c.id.Children() {
@@ -175,16 +175,4 @@ func (r *Region) nearest(p earth.LatLon, wanted func(Class) bool) (earth.LatLon,
 		}
 	}
 	return p, earth.Metres(math.Inf(1)), false
-}
-
-// closest returns the point of a cell's rim, or the centre, that is nearest to a point.
-func closest(id s2.CellID, from s2.Point) s2.Point {
-	cell := s2.CellFromCellID(id)
-	best := cell.Center()
-	for i := range 4 {
-		if x := s2.Project(from, cell.Vertex(i), cell.Vertex((i+1)&3)); from.Distance(x) < from.Distance(best) {
-			best = x
-		}
-	}
-	return best
 }

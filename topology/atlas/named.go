@@ -94,7 +94,7 @@ type reading struct {
 // read asks each atom and each zone once per claimant.
 func (w *world) read(e expr, rule DisputeRule) reading {
 	r := reading{low: w.newAtomSet(), high: w.newAtomSet()}
-	answers := map[claim]bool{}
+	answers := make(map[claim]bool, len(w.atoms))
 	held := func(c claim) bool {
 		v, ok := answers[c]
 		if !ok {

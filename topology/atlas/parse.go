@@ -307,11 +307,15 @@ func (p *parser) file() (expr, error) {
 	}
 	data, err := p.read(e.name)
 	if err != nil {
-		return nil, p.fault(errors.Join(ErrFile, err), "file %s cannot be read: %v", e.name, err)
+		return nil, p.fault(errors.Join(ErrFile, err), "file %q cannot be read: %v", e.name, err)
 	}
 	e.digest = sha256.Sum256(data)
 	if e.shape, err = readPolygons(data); err != nil {
-		return nil, p.fault(errors.Join(ErrFile, err), "file %s: %v", e.name, err)
+		return nil, p.fault(errors.Join(ErrFile, err), "file %q: %v", e.name, err)
+	}
+	if v, ok := p.w.swapped(e.shape); ok {
+		return nil, p.fault(errors.Join(ErrFile, ErrSwapped), "file %q: all of it is at sea, and on land with latitude and longitude swapped: "+
+			"GeoJSON writes [longitude, latitude], as in %s; a feature that means the sea has the property \"at_sea\": true", e.name, show(v))
 	}
 	p.next++
 	return e, nil

@@ -2,13 +2,25 @@ package atlas_test
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 
+	"github.com/golang/geo/s1"
 	"github.com/golang/geo/s2"
 
 	"github.com/ursa-virtual/ursa/topology/atlas"
 	"github.com/ursa-virtual/ursa/topology/earth"
 )
+
+func s1Angle(a float64) s1.Angle { return s1.Angle(a) }
+
+func degrees(d float64) string { return strconv.FormatFloat(d, 'f', -1, 64) }
+
+func metresText(m earth.Metres) string { return degrees(float64(m)) + "m" }
+
+func km(m earth.Metres) string { return degrees(m.Kilometres()) + "km" }
+
+func metres(m float64) earth.Metres { return earth.Metres(m) }
 
 func at(lat, lon float64) earth.LatLon { return earth.LatLon{Lat: lat, Lon: lon} }
 

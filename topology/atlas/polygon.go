@@ -244,32 +244,36 @@ func (p *polygons) node() node {
 // outline returns the edges that the polygons do not share with one another in opposite directions: on both sides of a shared edge
 // lies the area.
 func (p *polygons) outline() [][2]earth.LatLon {
-	type edge struct{ a, b earth.LatLon }
-	walked := map[edge]int{}
-	var order []edge
+	walked := map[[2]earth.LatLon]int{}
+	var order [][2]earth.LatLon
 	for _, poly := range p.list {
 		for i, ring := range poly.rings {
 			left := signedTurn(ring) > 0 == (i == 0) // the area lies on the left
 			for j := 1; j < len(ring); j++ {
-				e := edge{onSphere(ring[j-1]), onSphere(ring[j])}
+				a, b := ring[j-1], ring[j]
 				if !left {
-					e.a, e.b = e.b, e.a
+					a, b = b, a
 				}
-				walked[e]++
-				order = append(order, edge{ring[j-1], ring[j]})
-				if !left {
-					order[len(order)-1] = edge{ring[j], ring[j-1]}
-				}
+				walked[onRim(a, b)]++
+				order = append(order, [2]earth.LatLon{a, b})
 			}
 		}
 	}
 	var out [][2]earth.LatLon
 	for _, e := range order {
-		if walked[edge{onSphere(e.b), onSphere(e.a)}] == 0 {
-			out = append(out, [2]earth.LatLon{e.a, e.b})
+		if walked[onRim(e[1], e[0])] == 0 {
+			out = append(out, e)
 		}
 	}
 	return out
+}
+
+// onRim gives an edge along the antimeridian one name on both sides of it.
+func onRim(a, b earth.LatLon) [2]earth.LatLon {
+	if a.Lon == -180 && b.Lon == -180 {
+		a.Lon, b.Lon = 180, 180
+	}
+	return [2]earth.LatLon{a, b}
 }
 
 // signedTurn is twice the area of a ring in square degrees, positive when it runs counter-clockwise.
@@ -304,4 +308,47 @@ func straight(line []s2.Point, a, b earth.LatLon, depth int) []s2.Point {
 		return straight(straight(line, a, middle, depth+1), middle, b, depth+1)
 	}
 	return append(line, to)
+}
+
+// swapped says whether polygons look as if latitude and longitude were swapped: no land in them as they are, and every corner on land
+// the other way round. It returns the first corner as it should be written. A file can say that it means the sea.
+func (w *world) swapped(p *polygons) (earth.LatLon, bool) {
+	if p.atSea {
+		return earth.LatLon{}, false
+	}
+	onLand := func(v earth.LatLon) bool {
+		_, ok := w.lookup(v.Point())
+		return ok
+	}
+	for i := range p.list {
+		poly := &p.list[i]
+		for _, v := range poly.rings[0] {
+			mirrored := earth.LatLon{Lat: v.Lon, Lon: v.Lat}
+			if mirrored.Validate() != nil || !onLand(mirrored) || onLand(v) {
+				return earth.LatLon{}, false
+			}
+		}
+		if poly.anyInside(onLand) {
+			return earth.LatLon{}, false
+		}
+	}
+	v := p.list[0].rings[0][0]
+	return earth.LatLon{Lat: v.Lon, Lon: v.Lat}, true
+}
+
+// anyInside asks for the points of a grid over a polygon.
+func (p *polygon) anyInside(ask func(earth.LatLon) bool) bool {
+	const steps = 32
+	for i := range steps {
+		for j := range steps {
+			v := earth.LatLon{
+				Lat: p.low.Lat + (float64(i)+0.5)/steps*(p.high.Lat-p.low.Lat),
+				Lon: p.low.Lon + (float64(j)+0.5)/steps*(p.high.Lon-p.low.Lon),
+			}
+			if p.contains(v) && ask(v) {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -45,12 +45,17 @@ func (w *world) names(s countrySet) []string {
 // code.
 func CountriesTouching(cells ...s2.CellID) []string { return CountriesWithin(Accuracy, cells...) }
 
-// CountriesWithin is CountriesTouching with a margin of the caller's: Accuracy + TerritorialSea, say, to count territorial waters.
+// CountriesWithin is CountriesTouching with a margin of the caller's: Accuracy + TerritorialSea, say, to count territorial waters. A
+// margin that is negative or no number counts as Accuracy, one above 1,000 km as that.
 func CountriesWithin(margin earth.Metres, cells ...s2.CellID) []string {
 	w, err := load()
 	if err != nil {
 		return nil
 	}
+	if !(margin >= 0) {
+		margin = Accuracy
+	}
+	margin = min(margin, maxAccuracy)
 	tree := w.touches.at(margin)
 	var all countrySet
 	for _, c := range cells {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 
 	"github.com/ursa-virtual/ursa/topology/atlas/internal/wire"
@@ -21,7 +22,10 @@ type edge struct{ from, to wire.Vertex }
 type border struct{ left, right side }
 
 // partition is the source with every edge written once.
-type partition struct{ edges map[edge]*border }
+type partition struct {
+	edges map[edge]*border
+	rim   []int32 // latitudes of all vertices on the antimeridian, ascending
+}
 
 // arc is a maximal chain of edges with the same atoms beside them, in source quanta.
 type arc struct {
@@ -55,11 +59,12 @@ const maxStep = 0.5
 // divide enters every edge of every piece. An edge that its own atom walks in both directions is a seam (the antimeridian's, or
 // one between two features of one code) and vanishes.
 func divide(pieces []piece, number map[[2]string]int) (*partition, error) {
-	p := &partition{edges: map[edge]*border{}}
+	p := &partition{edges: map[edge]*border{}, rim: rimOf(pieces)}
 	for _, piece := range pieces {
 		atom := number[[2]string{piece.country, piece.code}]
 		for _, ring := range piece.rings {
 			s := side{atom, ringArea(ring)}
+			ring = p.splitRim(ring)
 			for i := 1; i < len(ring); i++ {
 				if err := p.enter(ring[i-1], ring[i], s); err != nil {
 					return nil, fmt.Errorf("%s: %w", piece.code, err)
@@ -73,6 +78,44 @@ func divide(pieces []piece, number map[[2]string]int) (*partition, error) {
 		}
 	}
 	return p, nil
+}
+
+// rimOf returns the latitudes of the vertices on the antimeridian.
+func rimOf(pieces []piece) []int32 {
+	var out []int32
+	for _, p := range pieces {
+		for _, ring := range p.rings {
+			for _, v := range ring {
+				if onSphere(v).Lon == 180*sourceQuantum {
+					out = append(out, v.Lat)
+				}
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// splitRim puts a vertex into the edges along the antimeridian wherever any ring has one, because the halves of an island that the
+// source cuts there do not always end at the same latitude. What both halves walk can then vanish.
+func (p *partition) splitRim(ring []wire.Vertex) []wire.Vertex {
+	out := ring[:1:1]
+	for i := 1; i < len(ring); i++ {
+		a, b := ring[i-1], ring[i]
+		if a.Lon == b.Lon && onSphere(a).Lon == 180*sourceQuantum {
+			from, _ := slices.BinarySearch(p.rim, min(a.Lat, b.Lat)+1)
+			to, _ := slices.BinarySearch(p.rim, max(a.Lat, b.Lat))
+			between := slices.Clone(p.rim[from:max(from, to)])
+			if a.Lat > b.Lat {
+				slices.Reverse(between)
+			}
+			for _, lat := range between {
+				out = append(out, wire.Vertex{Lon: a.Lon, Lat: lat})
+			}
+		}
+		out = append(out, b)
+	}
+	return out
 }
 
 // enter adds the directed edge a → b with s on its left, in steps no longer than maxStep. The steps depend on the undirected edge
