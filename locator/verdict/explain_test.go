@@ -60,7 +60,7 @@ func TestNoSettlementMeansNone(t *testing.T) {
 		}
 		none++
 		for i := range obs {
-			for _, share := range []float64{1e-6, .2, .4, .6, .8, .95, .999} {
+			for _, share := range []float64{1e-6, .3, .6, .9, .999} {
 				changed := slices.Clone(obs)
 				changed[i].RTT = max(1, earth.RTT(float64(obs[i].RTT)*share))
 				if judge(t, changed, params, permit).Inside() {
@@ -106,7 +106,7 @@ func TestStaysInsideIsTheLastMoment(t *testing.T) {
 // Slack says what it says: no place of the region is nearer to the bound's rim than a positive slack.
 func TestSlackAgainstTheCells(t *testing.T) {
 	outvoted := 0
-	for seed := range uint64(30) {
+	for seed := range uint64(16) {
 		obs, params, permit := randomWorld(seed)
 		v := judge(t, obs, params, permit)
 		e, _ := v.Explain()
