@@ -1,7 +1,6 @@
 package fabric
 
 import (
-	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"time"
@@ -30,14 +29,13 @@ type pair struct {
 	rank uint64 // order among packets of different pairs that are due together
 
 	mu   sync.Mutex
-	rnd  *rand.Rand
-	last time.Duration // the latest due time so far
+	lane Lane
 }
 
 // newPair makes a pair's source from the network's seed and the names.
-func newPair(seed uint64, from, to string) *pair {
-	rnd := source.New(seed, "fabric pair", from, to)
-	return &pair{rank: rnd.Uint64(), rnd: rnd}
+func newPair(cfg *Config, from, to string) *pair {
+	rnd := source.New(cfg.Seed, "fabric pair", from, to)
+	return &pair{rank: rnd.Uint64(), lane: Lane{Rnd: rnd, Overtake: cfg.Overtake, Duplicate: cfg.Duplicate}}
 }
 
 // route finds the receiver of an address and the state of its pair with the place at which the packet starts.
@@ -52,7 +50,7 @@ func (f *Fabric) route(at *Endpoint, to netip.AddrPort) (*Endpoint, *pair) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if p = f.pairs[pairKey{at, dst}]; p == nil {
-		p = newPair(f.cfg.Seed, at.name, dst.name)
+		p = newPair(&f.cfg, at.name, dst.name)
 		if f.byAddr[at.addr] == at && f.byAddr[to] == dst { // else one of them closed meanwhile: remember nothing of it
 			f.pairs[pairKey{at, dst}] = p
 		}
@@ -75,26 +73,14 @@ func (f *Fabric) send(at *Endpoint, now time.Duration, from, to netip.AddrPort, 
 	}
 	pair.mu.Lock()
 	defer pair.mu.Unlock()
-	f.launch(at, dst, pair, now, from, data, hold)
-	if f.cfg.Duplicate > 0 && pair.rnd.Float64() < f.cfg.Duplicate {
+	fate := pair.lane.Send(now, f.cfg.Path, at.addr, dst.addr, len(data))
+	f.count.lost.Add(uint64(fate.Lost))
+	if fate.Duplicated {
 		f.count.duplicated.Add(1)
-		f.launch(at, dst, pair, now, from, data, hold)
 	}
-}
-
-// launch draws the fate of one copy and puts it into the line. The caller holds the pair.
-func (f *Fabric) launch(at, dst *Endpoint, pair *pair, now time.Duration, from netip.AddrPort, data []byte, hold time.Duration) {
-	delay, lost := f.cfg.Path.Delay(at.addr, dst.addr, len(data), pair.rnd)
-	if lost {
-		f.count.lost.Add(1)
-		return
+	for _, due := range fate.Due() {
+		f.enqueue(due+max(0, hold), pair.rank, flight{to: dst, p: f.wrap(from, data)})
 	}
-	due := now + max(0, delay)
-	if !f.cfg.Overtake {
-		due = max(due, pair.last)
-		pair.last = due
-	}
-	f.enqueue(due+max(0, hold), pair.rank, flight{to: dst, p: f.wrap(from, data)})
 }
 
 func (f *Fabric) enqueue(due time.Duration, rank uint64, fl flight) {
