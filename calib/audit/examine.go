@@ -30,6 +30,7 @@ type accusation struct {
 	node, place int // place is a node's index, or -1
 	margin      int
 	nats, rate  float64
+	comparable  int // honest nodes that the rate was measured on
 	convicted   bool
 	grounds     string
 	kind        Kind
@@ -164,23 +165,43 @@ func (e *examination) tooQuick() []pair {
 	return found
 }
 
+// accuse gathers what speaks against a node. The place at which third parties are asked to compare it is the claim of its nearest
+// accuser in time: the graph chooses it and not the residuals, or the best of many places would always look good. Where the node most
+// likely stands is another question, and there the best is right.
 func (e *examination) accuse(v, margin int) accusation {
-	a := accusation{node: v, place: -1, margin: margin, rate: 1, also: -1}
-	c, ok := e.w.bestPlace(v)
-	if !ok {
-		a.kind = Elsewhere
+	a := accusation{node: v, place: -1, margin: margin, rate: 1, also: -1, kind: Elsewhere}
+	if c, ok := e.w.bestPlace(v); ok {
+		a.place = c
+	}
+	asked, ok := e.nearestAccuser(v)
+	if !ok || a.place < 0 {
 		return a
 	}
 	var first, second int
-	a.kind, first, second = e.kind(v)
-	if a.kind == TwoPlaces {
-		c = e.otherPlace(v, first, second)
-		a.also = first + second - c
+	if a.kind, first, second = e.kind(v); a.kind == TwoPlaces {
+		a.place = e.otherPlace(v, first, second)
+		a.also = first + second - a.place
+		asked = a.place
 	}
-	a.place = c
-	a.nats = e.w.better(v, c)
-	a.rate = e.w.falseAlarm(e.f.chord(v, c), a.nats)
+	a.nats = e.w.better(v, asked)
+	a.rate = e.w.falseAlarm(e.f.chord(v, asked), a.nats)
+	a.comparable = e.w.comparable(e.f.chord(v, asked))
 	return a
+}
+
+// nearestAccuser is the trusted node with the shortest round trip to v among those that contradict it, or among all where none does.
+func (e *examination) nearestAccuser(v int) (c int, ok bool) {
+	shortest, accuses := float32(0), false
+	for j, ms := range e.f.rtt[v] {
+		if ms <= 0 || !e.w.trusted[j] {
+			continue
+		}
+		against := e.g.adj[v].has(j)
+		if !ok || against && !accuses || against == accuses && ms < shortest {
+			c, shortest, accuses, ok = j, ms, against, true
+		}
+	}
+	return c, ok
 }
 
 // judge turns the second key on a node that every explanation needs.
@@ -195,7 +216,7 @@ func (e *examination) judge(a accusation) (bool, string) {
 		return true, "contradicted by most of all nodes it was measured with"
 	case e.distinctPlaces(accusers) < 2:
 		return false, "in every smallest explanation, but accused from one place only"
-	case a.nats < keyNats || !e.w.turns(a):
+	case a.nats < keyNats || !a.turns():
 		return false, "in every smallest explanation, but third parties do not clearly find it elsewhere"
 	case a.margin >= 2:
 		return true, "in every smallest explanation and in those with one liar more; third parties find it elsewhere"
@@ -217,8 +238,8 @@ const (
 )
 
 // turns says whether at most one in twenty honest nodes look as misplaced, or none at all where there are fewer than twenty.
-func (w *witness) turns(a accusation) bool {
-	return a.rate <= keyRate || a.rate*float64(1+w.comparable(w.f.chord(a.node, a.place))) < 1.5
+func (a accusation) turns() bool {
+	return a.rate <= keyRate || a.rate*float64(1+a.comparable) < 1.5
 }
 
 // minThirds is how many trusted third parties must be heard before residuals turn a key.

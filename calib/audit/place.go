@@ -11,8 +11,9 @@ type witness struct {
 	f       *field
 	law     *law
 	trusted []bool
-	against *graph // contradicting pairs never testify: the graph has counted them already
-	table   []band
+	against *graph    // contradicting pairs never testify: the graph has counted them already
+	table   []band    // what honest nodes show at places so far away
+	nearest []float64 // what honest nodes show at the place of their nearest peer in time, ascending
 }
 
 // better returns how much better, in nats, node i's round trips with trusted third parties fit standing at the claimed place of c
@@ -75,6 +76,12 @@ func (w *witness) calibrate() {
 		}
 	}
 	stride := max(1, (len(nodes)+bandNodes-1)/bandNodes)
+	for k := 0; k < len(nodes); k += stride {
+		if j, ok := w.nearestInTime(nodes[k]); ok {
+			w.nearest = append(w.nearest, w.better(nodes[k], j))
+		}
+	}
+	slices.Sort(w.nearest)
 	for km := bandStart; km < maxKM; km *= bandRatio {
 		b := band{upToKM: km * bandRatio}
 		for k := 0; k < len(nodes); k += stride {
@@ -112,17 +119,32 @@ func (w *witness) honest(i int, from, to float64) (most float64, ok bool) {
 	return most, ok
 }
 
-// falseAlarm returns the share of honest nodes of this set that look at least as misplaced by their residuals, at a place so far
-// away, as an accused with this value: (1 + how many do) / (1 + how many there are), the conformal p-value. It is never zero; with m
-// comparable nodes it resolves 1/(m+1). With nobody to compare it is 1.
+// nearestInTime returns the trusted peer with the shortest round trip to i that is not next door.
+func (w *witness) nearestInTime(i int) (c int, ok bool) {
+	for j, ms := range w.f.rtt[i] {
+		if ms > 0 && w.trusted[j] && (!ok || ms < w.f.rtt[i][c]) && w.f.chord(i, j) >= bandStart {
+			c, ok = j, true
+		}
+	}
+	return c, ok
+}
+
+// falseAlarm returns the share of honest nodes of this set that look at least as misplaced by their residuals as an accused with this
+// value at a place so far away: the conformal p-value (1 + how many do) / (1 + how many there are). Two groups of honest nodes are
+// asked, at places so far away and at the place of their nearest peer in time, which is the place that an accused is asked about;
+// the larger share counts. It is never zero; with m comparable nodes it resolves 1/(m+1). With nobody to compare it is 1.
 func (w *witness) falseAlarm(km, value float64) float64 {
 	for _, b := range w.table {
 		if km < b.upToKM {
-			at, _ := slices.BinarySearch(b.values, value)
-			return float64(1+len(b.values)-at) / float64(1+len(b.values))
+			return max(share(b.values, value), share(w.nearest, value))
 		}
 	}
 	return 1
+}
+
+func share(sorted []float64, value float64) float64 {
+	at, _ := slices.BinarySearch(sorted, value)
+	return float64(1+len(sorted)-at) / float64(1+len(sorted))
 }
 
 // comparable returns how many honest nodes a rate at this distance was measured on.
