@@ -30,11 +30,20 @@ type Config struct {
 	Permit    verdict.Permit       // nil: the policy's expression, from the atlas
 	Touching  verdict.Touching     // nil with Permit: verdicts do not say what they touch
 
+	// Ledger, when set, must have published the leaf of a grant under a
+	// checkpoint before the lease is sent; ledger.Log is one.
+	Ledger Publisher
+
 	Metro, Random        int              // beacons near the claim, and drawn; both 0: 8 and 4
 	RoundsMin, RoundsMax uint64           // valid rounds needed, and sent at most, per beacon; 0: 8 and 32
 	TTL                  time.Duration    // of a challenge; 0: the policy's greatest age, at most a minute
 	Now                  func() time.Time // nil: time.Now; its readings carry a monotonic clock
 	Entropy              io.Reader        // nil: the system's
+}
+
+// Publisher waits until a leaf is published.
+type Publisher interface {
+	Await(ctx context.Context, leaf uint64) error
 }
 
 // ErrConfig is a configuration that lacks something.

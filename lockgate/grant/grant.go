@@ -53,6 +53,9 @@ func (g *Gate) Grant(ctx context.Context, r Request) (Decision, error) {
 	case err != nil:
 		return g.troubled(ctx, err)
 	case done:
+		if err := g.published(ctx, before.Leaf); err != nil {
+			return Decision{}, err
+		}
 		return Decision{Granted: true, Repeated: true, Lease: before.Response}, nil
 	}
 	if r.RequestID == ([16]byte{}) {
@@ -156,7 +159,20 @@ func (g *Gate) decide(ctx context.Context, r Request, hash [32]byte, a store.Acc
 		return out, nil
 	}
 	g.book.use(r.Core, e, hash, nil)
+	// Durable by now; sent only when the ledger shows it. If that takes too long
+	// the core sends the same request again and gets the same bytes.
+	if err := g.published(ctx, out.Record.Leaf); err != nil {
+		return Decision{}, err
+	}
 	return out, nil
+}
+
+// published waits until the ledger shows a leaf.
+func (g *Gate) published(ctx context.Context, leaf uint64) error {
+	if g.cfg.Ledger == nil {
+		return nil
+	}
+	return g.cfg.Ledger.Await(ctx, leaf)
 }
 
 // release makes the lease and the one transaction. Only what the transaction
@@ -192,7 +208,7 @@ func (g *Gate) release(ctx context.Context, r Request, hash [32]byte, a store.Ac
 	}
 	out.Granted, out.Repeated, out.Lease, out.Record.Leaf = true, res.Repeated, res.Response, res.Leaf
 	if res.Repeated {
-		*out = Decision{Granted: true, Repeated: true, Lease: res.Response}
+		*out = Decision{Granted: true, Repeated: true, Lease: res.Response, Record: Record{Leaf: res.Leaf}}
 	}
 	return nil
 }

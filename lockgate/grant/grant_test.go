@@ -486,6 +486,56 @@ func TestStoreTroubleIsNoAnswer(t *testing.T) {
 	}
 }
 
+// TestSentOnlyWhenPublished: a lease leaves the gate when the transparency log
+// shows its leaf, and not before.
+func TestSentOnlyWhenPublished(t *testing.T) {
+	key, err := ledger.NewKey("grant.test/log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := granttest.New(t)
+	log, err := ledger.OpenLog(t.Context(), ledger.LogConfig{Dir: t.TempDir(), Key: key, Source: ledger.FromStore(s.Store)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = log.Close() }()
+	cfg := grant.Config{Key: s.GateKey, Store: s.Store, Directory: s.Directory, Policy: s.Policy, Ledger: log}
+	if s.Gate, err = grant.New(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	d := s.Grant(s.Core, 10)
+	if !d.Granted {
+		t.Fatal(d.RefusedBy, d.Reason)
+	}
+	inc, err := log.Inclusion(t.Context(), d.Record.Leaf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaves, err := s.Store.Leaves(t.Context(), d.Record.Leaf, d.Record.Leaf+1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := inc.Verify(leaves[0].Data, key.Verifier()); err != nil {
+		t.Fatal(err)
+	}
+	feed(t, s, s.Core, d.Lease)
+	// The log stands still: the grant is durable but not sent, and the retry
+	// gets the same bytes when the log goes on.
+	_ = log.Close()
+	proof, _ := s.Prove(s.Core, s.Ask(s.Core))
+	r := s.Request(s.Core, proof, 10)
+	if _, err := s.Gate.Grant(t.Context(), r); !errors.Is(err, ledger.ErrLogClosed) {
+		t.Fatalf("sent without a published leaf: %v", err)
+	}
+	cfg.Ledger = nil
+	if s.Gate, err = grant.New(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	if d := try(t, s, r); !d.Granted || !d.Repeated {
+		t.Fatalf("%q %s", d.RefusedBy, d.Reason)
+	}
+}
+
 func TestConfigIsChecked(t *testing.T) {
 	if _, err := grant.New(t.Context(), grant.Config{}); !errors.Is(err, grant.ErrConfig) {
 		t.Fatal(err)

@@ -50,6 +50,7 @@ type Config struct {
 	Log     *slog.Logger                            // nil: discarded
 	Decided func(r grant.Request, d grant.Decision) // told of every decision before it is sent; nil: nobody
 	Metrics *Metrics                                // nil: not counted
+	Ledger  http.Handler                            // what readers see under api.PathLedger; nil: nothing
 
 	Timeout    time.Duration // for reading a request, and for answering it; 0: 10 s
 	Rate       float64       // requests a second from one address; 0: 50
@@ -186,6 +187,9 @@ func (s *Server) routes() {
 		_, _ = io.WriteString(w, "ok\n")
 	})
 	s.mux.HandleFunc("GET "+api.PathReady, s.ready)
+	if s.cfg.Ledger != nil {
+		s.mux.Handle("GET "+api.PathLedger, http.StripPrefix(api.PathLedger, s.cfg.Ledger))
+	}
 	s.mux.HandleFunc("POST "+api.PathChallenge, s.guard(api.MaxQuestion, s.challenge))
 	s.mux.HandleFunc("POST "+api.PathLease, s.guard(api.MaxLeaseRequest, s.lease))
 }

@@ -3,6 +3,7 @@
 //
 //	POST /v1/challenge   a signed Question        → 200: a challenge envelope
 //	POST /v1/lease       a signed LeaseRequest    → 200: a lease envelope
+//	GET  /v1/ledger/…    checkpoint and tiles of the ledger (C2SP tlog-tiles)
 //	GET  /healthz        the process lives        → 200
 //	GET  /readyz         it could grant           → 200, else 503
 //
@@ -43,6 +44,7 @@ const Version = 1
 const (
 	PathChallenge = "/v1/challenge"
 	PathLease     = "/v1/lease"
+	PathLedger    = "/v1/ledger/"
 	PathHealth    = "/healthz"
 	PathReady     = "/readyz"
 )

@@ -1,0 +1,322 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/transparency-dev/merkle/compact"
+	"github.com/transparency-dev/merkle/rfc6962"
+	"github.com/transparency-dev/tessera"
+	"github.com/transparency-dev/tessera/client"
+	"github.com/transparency-dev/tessera/storage/posix"
+	"k8s.io/klog/v2"
+)
+
+// Source is where leaves come from: the store, which has made them durable
+// together with what they stand for. The log follows it, leaf for leaf.
+type Source interface {
+	Size(ctx context.Context) (uint64, error)
+	Data(ctx context.Context, from, to uint64) ([][]byte, error)
+}
+
+// LogConfig of a log.
+type LogConfig struct {
+	Dir      string        // of tiles and checkpoints; made when it is not there
+	Key      *Key          // signs checkpoints
+	Source   Source        // of the leaves
+	Interval time.Duration // between checkpoints; 0: 100 ms, which is the least
+}
+
+// Refusals and failures of a log.
+var (
+	ErrLogConfig  = errors.New("ledger: directory, key and source must be set")
+	ErrRolledBack = errors.New("ledger: the store is older than the ledger; halt and investigate")
+	ErrDiverged   = errors.New("ledger: the store holds other leaves than the ledger; halt and investigate")
+	ErrInclusion  = errors.New("ledger: the leaf is not in the log")
+	ErrLogClosed  = errors.New("ledger: closed")
+)
+
+// Log is a tiled transparency log (C2SP tlog-tiles) in a directory, kept by
+// Tessera. One goroutine carries leaves from the source into it.
+type Log struct {
+	cfg    LogConfig
+	add    tessera.AddFn
+	reader tessera.LogReader
+	stop   context.CancelFunc
+	kick   chan struct{}
+	done   chan struct{}
+
+	mu     sync.Mutex // guards what follows
+	size   uint64     // of the newest published checkpoint
+	failed error      // the log does not follow the source any more
+	wait   chan struct{}
+}
+
+// quiet silences the library's own log: what goes wrong comes back as errors.
+var quiet = sync.OnceFunc(func() { klog.SetLogger(logr.Discard()) })
+
+// OpenLog opens or makes a log, compares it with the source, and begins to
+// follow it. A source that has fewer leaves than the log, or others, is refused:
+// it is older than the ledger, or somebody has rewritten it.
+func OpenLog(ctx context.Context, cfg LogConfig) (*Log, error) {
+	if cfg.Dir == "" || cfg.Key == nil || cfg.Source == nil {
+		return nil, ErrLogConfig
+	}
+	if cfg.Interval < 100*time.Millisecond {
+		cfg.Interval = 100 * time.Millisecond
+	}
+	quiet()
+	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	driver, err := posix.New(ctx, posix.Config{Path: cfg.Dir})
+	if err != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	signers, err := cfg.Key.signers()
+	if err != nil {
+		return nil, err
+	}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	opts := tessera.NewAppendOptions().WithCheckpointSigner(signers[0], signers[1:]...).
+		WithBatching(256, 5*time.Millisecond).WithCheckpointInterval(cfg.Interval).WithCheckpointRepublishInterval(time.Hour)
+	app, _, reader, err := tessera.NewAppender(run, driver, opts)
+	if err != nil {
+		stop()
+		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	l := &Log{cfg: cfg, add: app.Add, reader: reader, stop: stop, kick: make(chan struct{}, 1), done: make(chan struct{}),
+		wait: make(chan struct{})}
+	if err := l.compare(ctx); err != nil {
+		stop()
+		return nil, err
+	}
+	go l.run(run)
+	return l, nil
+}
+
+// compare checks that the source has grown out of what the log holds.
+func (l *Log) compare(ctx context.Context) error {
+	have, err := l.reader.IntegratedSize(ctx)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	size, err := l.cfg.Source.Size(ctx)
+	if err != nil {
+		return err
+	}
+	if have > size {
+		return fmt.Errorf("%w: %d leaves, the ledger has %d", ErrRolledBack, size, have)
+	}
+	cp, err := l.Checkpoint(ctx)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // nothing was published yet
+	}
+	if err != nil {
+		return err
+	}
+	if cp.Size > size {
+		return fmt.Errorf("%w: %d leaves, the ledger has published %d", ErrRolledBack, size, cp.Size)
+	}
+	root, err := l.rootOf(ctx, cp.Size)
+	if err != nil {
+		return err
+	}
+	if root != cp.Root {
+		return fmt.Errorf("%w: at %d leaves", ErrDiverged, cp.Size)
+	}
+	l.size = cp.Size
+	return nil
+}
+
+// rootOf is the Merkle root over the source's first leaves.
+func (l *Log) rootOf(ctx context.Context, size uint64) ([32]byte, error) {
+	r := (&compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}).NewEmptyRange(0)
+	for at := uint64(0); at < size; {
+		to := min(at+1024, size)
+		data, err := l.cfg.Source.Data(ctx, at, to)
+		if err != nil {
+			return [32]byte{}, err
+		}
+		for _, d := range data {
+			if err := r.Append(rfc6962.DefaultHasher.HashLeaf(d), nil); err != nil {
+				return [32]byte{}, fmt.Errorf("ledger: %w", err)
+			}
+		}
+		at = to
+	}
+	if size == 0 {
+		return [32]byte(rfc6962.DefaultHasher.EmptyRoot()), nil
+	}
+	root, err := r.GetRootHash(nil)
+	if err != nil {
+		return [32]byte{}, fmt.Errorf("ledger: %w", err)
+	}
+	return [32]byte(root), nil
+}
+
+// Kick says that the source has new leaves; without it they are found within
+// the interval.
+func (l *Log) Kick() {
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
+}
+
+// run carries leaves over and watches for checkpoints until the log is closed.
+func (l *Log) run(ctx context.Context) {
+	defer close(l.done)
+	t := time.NewTicker(l.cfg.Interval / 4)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.kick:
+		case <-t.C:
+		}
+		err := l.follow(ctx)
+		if errors.Is(err, ErrDiverged) || errors.Is(err, ErrRolledBack) {
+			l.fail(err)
+			return
+		}
+		// Any other failure (a full disk) is tried again with the next tick;
+		// nobody is told that a leaf is published before it is.
+		l.publish(ctx)
+	}
+}
+
+// follow appends what the source has and the log has not, in the same order
+// and at the same indices.
+func (l *Log) follow(ctx context.Context) error {
+	next, err := l.reader.NextIndex(ctx)
+	if err != nil {
+		return err
+	}
+	size, err := l.cfg.Source.Size(ctx)
+	if err != nil {
+		return err
+	}
+	if next > size {
+		return fmt.Errorf("%w: %d leaves, the ledger has %d", ErrRolledBack, size, next)
+	}
+	for next < size {
+		to := min(next+1024, size)
+		data, err := l.cfg.Source.Data(ctx, next, to)
+		if err != nil {
+			return err
+		}
+		futures := make([]tessera.IndexFuture, len(data))
+		for i, d := range data {
+			futures[i] = l.add(ctx, tessera.NewEntry(d))
+		}
+		for i, f := range futures {
+			got, err := f()
+			if err != nil {
+				return err
+			}
+			if got.Index != next+uint64(i) {
+				return fmt.Errorf("%w: leaf %d became %d; two writers?", ErrDiverged, next+uint64(i), got.Index)
+			}
+		}
+		next = to
+	}
+	return nil
+}
+
+// publish wakes those who wait for a checkpoint.
+func (l *Log) publish(ctx context.Context) {
+	cp, err := l.Checkpoint(ctx)
+	if err != nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if cp.Size > l.size {
+		l.size = cp.Size
+		close(l.wait)
+		l.wait = make(chan struct{})
+	}
+}
+
+func (l *Log) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failed = err
+	close(l.wait)
+	l.wait = make(chan struct{})
+}
+
+// Await returns when the leaf is under a published checkpoint.
+func (l *Log) Await(ctx context.Context, index uint64) error {
+	l.Kick()
+	for {
+		l.mu.Lock()
+		size, failed, wait := l.size, l.failed, l.wait
+		l.mu.Unlock()
+		switch {
+		case size > index:
+			return nil
+		case failed != nil:
+			return failed
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("ledger: leaf %d is not published yet: %w", index, ctx.Err())
+		case <-l.done:
+			return ErrLogClosed
+		case <-wait:
+		}
+	}
+}
+
+// Checkpoint is the newest published head, verified. os.ErrNotExist when there
+// is none yet.
+func (l *Log) Checkpoint(ctx context.Context) (Checkpoint, error) {
+	raw, err := l.reader.ReadCheckpoint(ctx)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	return l.cfg.Key.verifier.Open(raw)
+}
+
+// Inclusion shows that a leaf is under the newest checkpoint.
+func (l *Log) Inclusion(ctx context.Context, index uint64) (Inclusion, error) {
+	cp, err := l.Checkpoint(ctx)
+	if err != nil {
+		return Inclusion{}, err
+	}
+	if index >= cp.Size {
+		return Inclusion{}, fmt.Errorf("%w: leaf %d of %d", ErrInclusion, index, cp.Size)
+	}
+	b, err := client.NewProofBuilder(ctx, cp.Size, l.reader.ReadTile)
+	if err != nil {
+		return Inclusion{}, fmt.Errorf("ledger: %w", err)
+	}
+	hashes, err := b.InclusionProof(ctx, index)
+	if err != nil {
+		return Inclusion{}, fmt.Errorf("ledger: %w", err)
+	}
+	return Inclusion{Index: index, Hashes: hashes, Checkpoint: cp.Raw}, nil
+}
+
+// Close stops following. What the source has by then and the log has not, is
+// carried over when it is opened again.
+func (l *Log) Close() error {
+	l.stop()
+	<-l.done
+	return nil
+}
+
+// Dir is a log's directory as its readers know it: checkpoint, tiles and entry
+// bundles, without the writer's own state.
+func (l *Log) Dir() string { return l.cfg.Dir }
+
+var _ io.Closer = (*Log)(nil)
