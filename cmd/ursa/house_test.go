@@ -95,7 +95,6 @@ var pure = map[string]string{
 	"calib/model":        "a fit is a function of its data and seed",
 	"locator/region":     "a theorem has no surroundings",
 	"locator/verdict":    "the gate and the monitor must reach the same verdict from the same bytes",
-	"locator/estimate":   "the same measurements give the same answer twice",
 	"lockgate/policy":    "a decision is explained by its inputs alone",
 	"lockgate/lock":      "small enough for hardware; host time must not be able to prolong a lease",
 }

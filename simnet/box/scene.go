@@ -51,6 +51,9 @@ const (
 // core's true place, and the rest as far from one another as the world allows, but not so far that their bounds would hold the
 // whole Earth, as long as there are others. A measured world offers only places whose round trips to the core were measured.
 func Arrange(w *world.World, ask Ask) (Scene, error) {
+	if _, err := adversary.Parse(string(ask.Attack)); err != nil {
+		return Scene{}, err
+	}
 	s := Scene{World: w, Attack: ask.Attack, Claim: ask.Core, Stands: ask.Core}
 	if ask.Attack != adversary.None {
 		if err := s.part(ask); err != nil {

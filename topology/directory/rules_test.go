@@ -91,6 +91,8 @@ func TestRulesRefuse(t *testing.T) {
 		{"port 0", ErrAddress, func(d *Directory) { d.Beacons[0].Address = "host:0" }},
 		{"port 65536", ErrAddress, func(d *Directory) { d.Beacons[0].Address = "host:65536" }},
 		{"port 04433", ErrAddress, func(d *Directory) { d.Beacons[0].Address = "host:04433" }},
+		{"IPv6 without brackets", ErrAddress, func(d *Directory) { d.Beacons[0].Address = "2001:db8::1:4433" }},
+		{"a word in brackets", ErrAddress, func(d *Directory) { d.Beacons[0].Address = "[a:b]:4433" }},
 		{"no host", ErrAddress, func(d *Directory) { d.Beacons[0].Address = ":4433" }},
 		{"host too long", ErrAddress, func(d *Directory) { d.Beacons[0].Address = long + ":1" }},
 		{"beacon without lifetime", ErrBeaconLifetime, func(d *Directory) { d.Beacons[0].ExpiresUnixNS = d.Beacons[0].NotBeforeUnixNS }},

@@ -5,7 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -154,9 +154,18 @@ func CheckDomains(domains []string) error {
 	return nil
 }
 
+// checkAddress wants host:port, an IPv6 address in brackets.
 func checkAddress(address string) error {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil || word(host) != nil || len(address) > MaxName {
+	colon := max(strings.LastIndexByte(address, ':'), 0)
+	host, port := address[:colon], strings.TrimPrefix(address[colon:], ":")
+	if strings.Contains(host, ":") {
+		inside, ok := strings.CutPrefix(host, "[")
+		inside, closed := strings.CutSuffix(inside, "]")
+		if _, err := netip.ParseAddr(inside); !ok || !closed || err != nil {
+			return fmt.Errorf("%w: %q is no host, or an IPv6 address without brackets", ErrAddress, clip(address))
+		}
+	}
+	if word(host) != nil || len(address) > MaxName {
 		return fmt.Errorf("%w: %q", ErrAddress, clip(address))
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || strconv.FormatUint(n, 10) != port {
