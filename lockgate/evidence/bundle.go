@@ -77,6 +77,7 @@ type Account struct {
 	Redeemed  uint64   `cbor:"7,keyasint"`
 	LastProof [32]byte `cbor:"8,keyasint"`
 	PrevProof [32]byte `cbor:"9,keyasint"`
+	LastAtNS  int64    `cbor:"10,keyasint"`
 }
 
 // Decision is what the gate came to.
@@ -170,12 +171,12 @@ func (r Request) grant() grant.Request {
 
 func accountOf(a store.Account) Account {
 	return Account{Chip: a.Chip, Remaining: uint64(a.Remaining()), LastSeq: a.LastSeq, LastUnits: uint64(a.LastUnits),
-		Accepted: uint64(a.Accepted), Used: uint64(a.Used), Redeemed: a.Redeemed, LastProof: a.LastProof, PrevProof: a.PrevProof}
+		Accepted: uint64(a.Accepted), Used: uint64(a.Used), Redeemed: a.Redeemed, LastProof: a.LastProof, PrevProof: a.PrevProof, LastAtNS: a.LastAtNS}
 }
 
 func (a Account) store() store.Account {
 	return store.Account{Chip: a.Chip, Enabled: true, Budget: lock.Units(a.Remaining), LastSeq: a.LastSeq, LastUnits: lock.Units(a.LastUnits),
-		Accepted: lock.Units(a.Accepted), Used: lock.Units(a.Used), Redeemed: a.Redeemed, LastProof: a.LastProof, PrevProof: a.PrevProof}
+		Accepted: lock.Units(a.Accepted), Used: lock.Units(a.Used), Redeemed: a.Redeemed, LastProof: a.LastProof, PrevProof: a.PrevProof, LastAtNS: a.LastAtNS}
 }
 
 // Age of the challenge at the decision.

@@ -108,6 +108,9 @@ func (f Finding) weigh(c Case) Finding {
 	if c.Policy.MaxUnits != nil {
 		f.Units = min(f.Units, lock.Units(*c.Policy.MaxUnits))
 	}
+	if c.Policy.TOffMS != nil && c.Policy.MaxUnits != nil && f.Units > 0 {
+		f.Units = min(f.Units, appetite(c))
+	}
 	clipped := uint64(f.Units)
 	reportErr := checkReport(c.Request.Usage, c.Request.LockSeq, c.Account)
 	ageMS := uint64((c.Age + time.Millisecond - 1) / time.Millisecond)
@@ -133,4 +136,26 @@ func (f Finding) weigh(c Case) Finding {
 		return f.refuse(RefusedLife, "a core moving at v_max would leave the permitted region at once")
 	}
 	return f
+}
+
+// appetite is the most that a core may get now, so that it never holds more than
+// it consumes in T_off: the rate at which it has used units since its last
+// lease, over T_off, twice over so that it can grow, less what it holds. A core
+// that has shown no appetite yet may hold a sixteenth of a greatest lease; one
+// that holds enough gets a single unit, which prolongs what it has.
+func appetite(c Case) lock.Units {
+	a, u, most := c.Account, c.Request.Usage, *c.Policy.MaxUnits
+	if a.LastSeq == 0 {
+		return lock.Units(most) // nothing is known of it yet
+	}
+	elapsed := max((c.Expect.NowUnixNS-a.LastAtNS)/int64(time.Millisecond), 1)
+	var used lock.Units
+	if u.Used > a.Used {
+		used = u.Used - a.Used
+	}
+	hold := max(2*float64(used)/float64(elapsed)*float64(*c.Policy.TOffMS), float64(most/16))
+	if room := hold - float64(u.Allowance); room >= 1 {
+		return lock.Units(min(room, float64(most)))
+	}
+	return 1
 }

@@ -37,6 +37,11 @@ func feed(t *testing.T, s *granttest.Scene, c *granttest.Core, envelope []byte) 
 	return l
 }
 
+// work uses up what the lock holds.
+func work(c *granttest.Core) {
+	c.Lock, _, _ = c.Lock.Step(lock.Work{Units: c.Lock.Allowance()})
+}
+
 func TestInsideIsGranted(t *testing.T) {
 	s := granttest.New(t)
 	for i := range 3 {
@@ -48,9 +53,10 @@ func TestInsideIsGranted(t *testing.T) {
 		if l.Terms.Units != 1000 || l.Terms.Core != s.Core.Key.ID() || l.Terms.NotAfterUnixNS <= l.Terms.IssuedUnixNS {
 			t.Fatalf("%+v", l.Terms)
 		}
+		work(s.Core)
 	}
-	if s.Core.Lock.Allowance() != 3000 {
-		t.Fatalf("allowance %d", s.Core.Lock.Allowance())
+	if u := s.Core.Lock.Usage(); u.Used != 3000 {
+		t.Fatalf("used %d", u.Used)
 	}
 	h, err := s.Store.Head(t.Context())
 	if err != nil || h.Size != 5 { // directory, policy, three grants
@@ -291,6 +297,39 @@ func TestUsageReports(t *testing.T) {
 	}
 }
 
+// TestNoHoarding: a core that asks and does not use gets no more; one that uses
+// gets what it uses in T_off.
+func TestNoHoarding(t *testing.T) {
+	var ahead time.Duration
+	s := granttest.New(t, granttest.WithGate(func(c *grant.Config) { c.Now = func() time.Time { return time.Now().Add(ahead) } }))
+	ask := func() (units uint64) {
+		d := s.Grant(s.Core, 5000)
+		if !d.Granted {
+			t.Fatal(d.RefusedBy, d.Reason)
+		}
+		return feed(t, s, s.Core, d.Lease).Terms.Units
+	}
+	if n := ask(); n != 5000 {
+		t.Fatalf("the first lease is of %d", n)
+	}
+	for range 5 {
+		if n := ask(); n != 1 {
+			t.Fatalf("a core that holds %d unused got %d more", s.Core.Lock.Allowance(), n)
+		}
+	}
+	work(s.Core)
+	if n := ask(); n != 5000 { // it has used all that in a moment
+		t.Fatalf("a hungry core got %d", n)
+	}
+	// Now it uses 4500 units in 50 s: over the 20 s of T_off that is 1800, twice
+	// over 3600, of which it holds 500 already.
+	s.Core.Lock, _, _ = s.Core.Lock.Step(lock.Work{Units: 4500})
+	ahead += 50 * time.Second
+	if n := ask(); n < 2900 || n > 3100 {
+		t.Errorf("it uses 90 a second, holds 500, and got %d", n)
+	}
+}
+
 // TestClones: two copies of a core fork the chain of proofs, and the fork is seen.
 func TestClones(t *testing.T) {
 	s := granttest.New(t)
@@ -383,6 +422,7 @@ func TestUnitsAreClipped(t *testing.T) {
 		if l := feed(t, s, s.Core, d.Lease); l.Terms.Units != 5000 {
 			t.Errorf("%d became %d", want, l.Terms.Units)
 		}
+		work(s.Core)
 	}
 	s.Enrol(s.Core, 20_003) // three units are left
 	d := s.Grant(s.Core, 100)
@@ -392,6 +432,7 @@ func TestUnitsAreClipped(t *testing.T) {
 	if l := feed(t, s, s.Core, d.Lease); l.Terms.Units != 3 {
 		t.Errorf("the budget's rest became %d", l.Terms.Units)
 	}
+	work(s.Core)
 	if d := s.Grant(s.Core, 1); d.RefusedBy != grant.RefusedBudget {
 		t.Errorf("beyond the budget: %q", d.RefusedBy)
 	}
