@@ -142,6 +142,9 @@ func overlap(o, s segment) bool {
 // turn is the sign of the area of the triangle abc: positive to the left. It is exact: floating point first, with the error bound of
 // Shewchuk (1997), rational arithmetic where that does not decide.
 func turn(a, b, c earth.LatLon) int {
+	if a == b || b == c || a == c {
+		return 0
+	}
 	left, right := (a.Lon-c.Lon)*(b.Lat-c.Lat), (a.Lat-c.Lat)*(b.Lon-c.Lon)
 	d := left - right
 	if bound := 3.3306690738754716e-16 * (math.Abs(left) + math.Abs(right)); d > bound || -d > bound {

@@ -124,7 +124,7 @@ func TestBuffersKeepTheirDistance(t *testing.T) {
 		grown := mustParse(t, "buffer(CH+IT & cap(46,9,300km),"+km(width)+")")
 		shrunk := mustParse(t, "buffer(CH+IT & cap(46,9,300km),-"+km(width)+")")
 		seen := map[string]int{}
-		for range 4000 {
+		for range 2000 {
 			p := at(44+4*r.Float64(), 5+9*r.Float64())
 			q := nudge(r, p, width)
 			if grown.ClassPoint(p) == atlas.Out {

@@ -84,17 +84,17 @@ func (e Edges) run(first, end int32) run {
 	for i := first + 1; i <= end; i++ {
 		sum = sum.Add(e[i].Vector)
 	}
-	r := run{first: first, end: end, centre: s2.Point{Vector: sum.Normalize()}}
+	centre := s2.Point{Vector: sum.Normalize()}
 	if sum.Norm2() < 0.01 {
-		r.centre = e[first]
+		centre = e[first]
 	}
+	far, long := centre.Sub(e[first].Vector).Norm2(), 0.0
 	for i := first; i < end; i++ {
-		half := float64(e[i].Distance(e[i+1])) / 2
-		ends := math.Max(float64(r.centre.Distance(e[i])), float64(r.centre.Distance(e[i+1])))
-		r.radius = math.Max(r.radius, ends+half)
+		far = math.Max(far, centre.Sub(e[i+1].Vector).Norm2())
+		long = math.Max(long, e[i].Sub(e[i+1].Vector).Norm2())
 	}
-	r.radius += Slack
-	return r
+	angle := func(chord2 float64) float64 { return 2 * math.Asin(math.Min(1, math.Sqrt(chord2)/2)) }
+	return run{first: first, end: end, centre: centre, radius: angle(far) + angle(long)/2 + 2*Slack}
 }
 
 // near says whether the run may come within an angle of a point.
