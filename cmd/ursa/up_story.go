@@ -36,6 +36,7 @@ type story struct {
 	bars   *mpb.Progress
 	frozen context.CancelFunc // called when the workload stands still after the switch-off
 	off    bool
+	denial string // the last one told
 }
 
 func newStory(out, err io.Writer, asJSON bool) *story {
@@ -121,7 +122,10 @@ func (s *story) agent(e core.Event) {
 			s.frozen()
 		}
 	case core.DeniedKind:
-		s.printLine("denied", "%s", e.Reason)
+		if e.Reason != s.denial { // the agent goes on asking; people want to read it once
+			s.denial = e.Reason
+			s.printLine("denied", "%s", e.Reason)
+		}
 	case core.Failed:
 		s.stopBar()
 		s.printLine("failed", "%s; trying again", oneLine(e.Reason))

@@ -1,8 +1,10 @@
 package verdict
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -28,7 +30,7 @@ func (v Verdict) Text() string {
 		fmt.Fprintf(&b, "region: at most %.0f km²", area)
 	}
 	if touches, known := v.Touches(); known && len(touches) > 0 {
-		fmt.Fprintf(&b, ", may touch %s", strings.Join(touches, " "))
+		fmt.Fprintf(&b, ", may touch %s", some(touches))
 	}
 	b.WriteString("\n")
 	if f := e.Forbidden; f != nil {
@@ -40,10 +42,22 @@ func (v Verdict) Text() string {
 	return b.String()
 }
 
+// some cuts a long list of jurisdictions for people; JSON carries it whole.
+func some(touches []string) string {
+	const shown = 16
+	if len(touches) <= shown {
+		return strings.Join(touches, " ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(touches[:shown], " "), len(touches)-shown)
+}
+
+// writeBeacons puts the tightest bound first: it is the one that people look for.
 func writeBeacons(b *strings.Builder, beacons []Beacon) {
-	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	var table strings.Builder
+	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "beacon\tplace\trtt\tradius\tslack\t")
-	for _, l := range beacons {
+	tightest := slices.SortedStableFunc(slices.Values(beacons), func(a, b Beacon) int { return cmp.Compare(a.Radius, b.Radius) })
+	for _, l := range tightest {
 		note := ""
 		switch {
 		case l.Ignored:
@@ -54,6 +68,9 @@ func writeBeacons(b *strings.Builder, beacons []Beacon) {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", short(l.ID), l.Place, l.RTT, l.Radius, l.Slack, note)
 	}
 	w.Flush()
+	for line := range strings.Lines(table.String()) {
+		b.WriteString(strings.TrimRight(line, " \n") + "\n")
+	}
 }
 
 // String is one line for people.
@@ -63,9 +80,9 @@ func (f *Forbidden) String() string {
 		where += " (" + strings.Join(f.Touches, " ") + ")"
 	}
 	if f.InRegion {
-		return fmt.Sprintf("nearest place allowed but not permitted: %s, %s from %s", where, f.Distance, label(f.Beacon, f.Place))
+		return fmt.Sprintf("nearest place that the bounds allow and that is not shown to be permitted: %s, %s from %s", where, f.Distance, label(f.Beacon, f.Place))
 	}
-	return fmt.Sprintf("nearest place not permitted: %s, %s from %s, ruled out", where, f.Distance, label(f.Beacon, f.Place))
+	return fmt.Sprintf("nearest place that is not shown to be permitted: %s, %s from %s, ruled out", where, f.Distance, label(f.Beacon, f.Place))
 }
 
 func label(id, place string) string {
