@@ -2,6 +2,7 @@ package prober_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"testing"
 	"time"
@@ -11,6 +12,8 @@ import (
 	"github.com/ursa-virtual/ursa/beacon/prober"
 	"github.com/ursa-virtual/ursa/beacon/server"
 	"github.com/ursa-virtual/ursa/beacon/statement"
+	"github.com/ursa-virtual/ursa/beacon/timing"
+	"github.com/ursa-virtual/ursa/beacon/timing/stamp"
 	"github.com/ursa-virtual/ursa/topology/earth"
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
@@ -75,6 +78,73 @@ func TestLoopbackOnEveryPath(t *testing.T) {
 			verifyProof(t, w, core, challenge, out)
 		})
 	}
+}
+
+// TestLoopbackWithSocketsOfTheirOwn runs rounds beside QUIC on steered sockets, blocking and spinning, and where the right exists with the
+// processors held out of idle.
+func TestLoopbackWithSocketsOfTheirOwn(t *testing.T) {
+	clock, err := timing.HostClock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		mode, socket exchange.Mode
+		flag         statement.Flags
+	}{
+		{exchange.ModeBlocking, exchange.ModeBlocking, 0}, {exchange.ModeHeld, exchange.ModeBlocking, statement.FlagCoreHeld},
+		{exchange.ModeSpinning, exchange.ModeSpinning, statement.FlagCoreSpinning},
+	} {
+		t.Run(c.mode.String(), func(t *testing.T) {
+			beacon, core := socketOf(t, clock, exchange.ModeBlocking), socketOf(t, clock, c.socket)
+			w := exchangetest.New(t, time.Now(),
+				exchangetest.Place{Name: "Frankfurt", At: earth.LatLon{Lat: 50.1, Lon: 8.7}, Address: beacon.Conn().LocalAddr().String()})
+			s, err := server.New(server.Config{Key: w.Beacons[0], Directory: w.Directory, Attestation: []byte("beacon result"), Clock: clock})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- s.ServeOn(ctx, beacon) }()
+			defer func() {
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			}()
+			key := exchangetest.Key(t, identity.RoleCore, "core")
+			challenge := w.Challenge(t, key.ID(), nil)
+			out, err := prober.Run(t.Context(), prober.Config{
+				Key: key, Directory: w.Directory, Socket: core, Attestation: []byte("core result"), Clock: clock, Mode: c.mode,
+			}, challenge)
+			if errors.Is(err, timing.ErrHold) {
+				t.Skip(err)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := one(t, out)
+			verifyProof(t, w, key, challenge, out)
+			t.Logf("beacon %d ns, core %v, %d/%d rounds, %s, flags %v", a.Statement.RTTBeaconMinNS, a.RTTCore, a.Statement.RoundsOK,
+				a.Statement.RoundsSent, beacon.Kind(), a.Statement.Flags)
+			const modes = statement.FlagCoreHeld | statement.FlagCoreSpinning
+			if a.Statement.Flags&modes != c.flag {
+				t.Errorf("flags %v, want %v", a.Statement.Flags, c.flag)
+			}
+		})
+	}
+}
+
+func socketOf(t *testing.T, clock stamp.Clock, mode exchange.Mode) timing.Socket {
+	t.Helper()
+	s, err := timing.Listen("udp4", "127.0.0.1:0", clock, mode)
+	if errors.Is(err, timing.ErrSteering) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
 }
 
 // verifyProof seals a proof of the outcome and verifies it as a gate would.

@@ -24,7 +24,7 @@ import (
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
 
-// Config describes a core that is about to prove its place. Key, Directory, Conn and Attestation must be given.
+// Config describes a core that is about to prove its place. Key, Directory, Attestation and one of Conn and Socket must be given.
 type Config struct {
 	// Key is the core's identity, with its KEM key.
 	Key *identity.Private
@@ -32,6 +32,9 @@ type Config struct {
 	Directory *directory.Directory
 	// Conn is the socket for everything; it is not closed. A Linux UDP socket or a simulated endpoint gives receive stamps of its own.
 	Conn net.PacketConn
+	// Socket is given instead of Conn when rounds have a socket of their own (timing.Listen); it is not closed, and its stamps must come from
+	// Clock.
+	Socket timing.Socket
 	// Attestation is this core's encoded attestation result; statements name its hash.
 	Attestation []byte
 	// PreviousProof is the hash of this core's last proof; the zero value means that there is none.
@@ -39,7 +42,8 @@ type Config struct {
 
 	// Path says how rounds travel on this side: PathWrapped (0 means that), PathTransport, or PathDatagram, which the beacons must speak as well.
 	Path exchange.PathKind
-	// Mode is the rung of the answering loop; 0 means blocking.
+	// Mode is the rung of the answering loop: blocking, held (the processors are kept out of idle while Run runs, which needs the right to), or
+	// spinning, which only a Socket opened so can do. 0 means what the Socket does, else blocking. Statements print it.
 	Mode exchange.Mode
 	// Clock stamps departures and arrivals; nil means timing.HostClock.
 	Clock stamp.Clock
@@ -133,8 +137,8 @@ func (c Config) withDefaults() (Config, error) {
 	switch {
 	case c.Key == nil || c.Key.Public().Role() != identity.RoleCore:
 		return c, fmt.Errorf("%w: the key of a core is missing", ErrConfig)
-	case c.Conn == nil || !c.Directory.Verified():
-		return c, fmt.Errorf("%w: a socket and a verified directory are needed", ErrConfig)
+	case (c.Conn == nil) == (c.Socket == nil) || !c.Directory.Verified():
+		return c, fmt.Errorf("%w: one socket and a verified directory are needed", ErrConfig)
 	case len(c.Attestation) == 0:
 		return c, fmt.Errorf("%w: the attestation result is missing", ErrConfig)
 	case c.Timeout < 0 || c.Parallel < 0:
@@ -153,8 +157,18 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Path != exchange.PathWrapped && c.Path != exchange.PathTransport && c.Path != exchange.PathDatagram {
 		return c, fmt.Errorf("%w: path %v is not one that a core opens; use wrapped, transport or datagram", ErrConfig, c.Path)
 	}
-	if c.Mode == 0 {
+	spins := false
+	if s, ok := c.Socket.(interface{ Mode() exchange.Mode }); ok {
+		spins = s.Mode() == exchange.ModeSpinning
+	}
+	switch {
+	case c.Mode == 0 && spins:
+		c.Mode = exchange.ModeSpinning
+	case c.Mode == 0:
 		c.Mode = exchange.ModeBlocking
+	}
+	if !c.Mode.Valid() || spins != (c.Mode == exchange.ModeSpinning) {
+		return c, fmt.Errorf("%w: answering mode %v is not what the socket does", ErrConfig, c.Mode)
 	}
 	if c.PreviousProof == [32]byte{} {
 		c.PreviousProof = statement.FirstProof(c.Key.ID())
@@ -197,11 +211,11 @@ func Run(ctx context.Context, cfg Config, envelope []byte) (Outcome, error) {
 	if err := r.verify(); err != nil {
 		return Outcome{}, err
 	}
-	closePort, err := r.open()
+	closeAll, err := r.open()
 	if err != nil {
 		return Outcome{}, err
 	}
-	defer closePort()
+	defer closeAll()
 	defer r.teller()()
 	committee := r.asked.Challenge().Committee
 	if r.Parallel == 0 {
@@ -239,26 +253,42 @@ func (r *run) verify() error {
 	return nil
 }
 
-// open puts QUIC and the rounds' port on the socket.
-func (r *run) open() (closePort func(), err error) {
-	socket := r.Conn
-	if r.Path == exchange.PathWrapped {
-		port, err := timing.Wrap(r.Conn, r.Clock)
+// open puts QUIC and the rounds' port on the socket, and holds the processors if asked to.
+func (r *run) open() (closeAll func(), err error) {
+	var closers []io.Closer
+	closeAll = func() {
+		for _, c := range slices.Backward(closers) {
+			_ = c.Close()
+		}
+	}
+	if r.Mode == exchange.ModeHeld {
+		held, err := timing.Hold()
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 		}
-		r.port, socket = port, port.Conn()
+		closers = append(closers, held)
 	}
-	r.transport = &quic.Transport{Conn: socket}
-	if r.Path == exchange.PathTransport {
-		r.port = timing.NewTransportPort(r.transport, r.Clock)
-	}
-	return func() {
-		if r.port != nil {
-			_ = r.port.Close()
+	pc := r.Conn
+	switch {
+	case r.Socket != nil:
+		r.port, pc = r.Socket, r.Socket.Conn()
+	case r.Path == exchange.PathWrapped:
+		port, err := timing.Wrap(r.Conn, r.Clock)
+		if err != nil {
+			closeAll()
+			return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 		}
-		_ = r.transport.Close()
-	}, nil
+		r.port, pc = port, port.Conn()
+		closers = append(closers, port)
+	}
+	r.transport = &quic.Transport{Conn: pc}
+	closers = append(closers, r.transport)
+	if r.port == nil && r.Path == exchange.PathTransport {
+		port := timing.NewTransportPort(r.transport, r.Clock)
+		r.port = port
+		closers = append(closers, port)
+	}
+	return closeAll, nil
 }
 
 // tell hands an event to the teller, so that a slow display never stands between a challenge and its answer.
@@ -317,7 +347,7 @@ func (r *run) exchange(ctx context.Context, beacon directory.Beacon) (Answer, er
 	if err != nil {
 		return Answer{}, fmt.Errorf("%w: %w", ErrDial, err)
 	}
-	config := channel.QUIC(-1, r.Path == exchange.PathDatagram)
+	config := channel.QUIC(-1, r.port == nil)
 	config.TokenStore = r.Tokens
 	conn, err := r.transport.Dial(ctx, addr, channel.ClientTLS(), config)
 	if err != nil {

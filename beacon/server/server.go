@@ -34,7 +34,7 @@ type Config struct {
 	Limits exchange.Limits
 	// Clock stamps departures and arrivals; nil means timing.HostClock.
 	Clock stamp.Clock
-	// Path says how rounds travel: PathWrapped (0 means that), PathTransport or PathDatagram.
+	// Path says how rounds travel on a socket handed to Serve: PathWrapped (0 means that), PathTransport or PathDatagram.
 	Path exchange.PathKind
 	// Attestation is this beacon's encoded attestation result, which cores take to the gate; it must be given.
 	Attestation []byte
@@ -177,48 +177,55 @@ func (s *Server) Reload(d *directory.Directory) error {
 
 // Serve answers on pc until ctx ends, then lets exchanges in progress finish for at most Config.Drain. pc is not closed.
 func (s *Server) Serve(ctx context.Context, pc net.PacketConn) error {
+	if s.cfg.Path != exchange.PathWrapped {
+		return s.serve(ctx, pc, nil, s.cfg.Path)
+	}
+	port, err := timing.Wrap(pc, s.cfg.Clock)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = port.Close() }()
+	return s.ServeOn(ctx, port)
+}
+
+// ServeOn is Serve on a socket that carries rounds already, such as timing.Listen opens; Config.Path is not looked at. It is not closed. Its
+// stamps must come from the configured clock.
+func (s *Server) ServeOn(ctx context.Context, socket timing.Socket) error {
+	return s.serve(ctx, socket.Conn(), socket, socket.Kind())
+}
+
+// serve runs QUIC on pc. Without a port it makes one: of the transport, or for PathDatagram one for each connection.
+func (s *Server) serve(ctx context.Context, pc net.PacketConn, port timing.Port, path exchange.PathKind) error {
 	tlsConfig, err := channel.ServerTLS(s.cfg.Now())
 	if err != nil {
 		return err
 	}
-	socket, port, err := s.openPort(pc)
-	if err != nil {
-		return err
-	}
 	transport := &quic.Transport{
-		Conn:                socket,
+		Conn:                pc,
 		VerifySourceAddress: func(net.Addr) bool { return s.mustRetry() },
 		ConnContext:         s.admitHandshake,
 	}
 	defer func() { _ = transport.Close() }()
-	if port == nil && s.cfg.Path == exchange.PathTransport {
+	if path == exchange.PathTransport {
 		port = timing.NewTransportPort(transport, s.cfg.Clock)
-	}
-	if port != nil {
 		defer func() { _ = port.Close() }()
 	}
-	listener, err := transport.Listen(tlsConfig, channel.QUIC(1, s.cfg.Path == exchange.PathDatagram))
+	listener, err := transport.Listen(tlsConfig, channel.QUIC(1, path == exchange.PathDatagram))
 	if err != nil {
 		return fmt.Errorf("listening on %v: %w", pc.LocalAddr(), err)
 	}
-	s.cfg.Log.Info("beacon serves", "beacon", s.id.Short(), "address", pc.LocalAddr().String(), "path", s.cfg.Path.String())
-	return s.accept(ctx, listener, port)
+	s.cfg.Log.Info("beacon serves", "beacon", s.id.Short(), "address", pc.LocalAddr().String(), "path", path.String())
+	return s.accept(ctx, listener, rounds{port: port, path: path})
 }
 
-// openPort wraps the socket where the path asks for it.
-func (s *Server) openPort(pc net.PacketConn) (net.PacketConn, timing.Port, error) {
-	if s.cfg.Path != exchange.PathWrapped {
-		return pc, nil, nil
-	}
-	port, err := timing.Wrap(pc, s.cfg.Clock)
-	if err != nil {
-		return nil, nil, err
-	}
-	return port.Conn(), port, nil
+// rounds is how the rounds of a served socket travel.
+type rounds struct {
+	port timing.Port // nil: one for each connection
+	path exchange.PathKind
 }
 
 // accept runs until ctx ends and every exchange has ended.
-func (s *Server) accept(ctx context.Context, listener *quic.Listener, port timing.Port) error {
+func (s *Server) accept(ctx context.Context, listener *quic.Listener, via rounds) error {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var exchanges sync.WaitGroup
@@ -234,7 +241,7 @@ func (s *Server) accept(ctx context.Context, listener *quic.Listener, port timin
 			}
 			return fmt.Errorf("accepting: %w", err)
 		}
-		exchanges.Go(func() { s.serve(work, conn, port) })
+		exchanges.Go(func() { s.attend(work, conn, via) })
 	}
 }
 
@@ -263,8 +270,8 @@ type handshake struct {
 
 func (h *handshake) over() { h.once.Do(func() { h.server.pending.Add(-1) }) }
 
-// serve runs one connection from its handshake to its end.
-func (s *Server) serve(ctx context.Context, conn *quic.Conn, port timing.Port) {
+// attend runs one connection from its handshake to its end.
+func (s *Server) attend(ctx context.Context, conn *quic.Conn, via rounds) {
 	if h, ok := conn.Context().Value(handshakeKey{}).(*handshake); ok {
 		h.over()
 	}
@@ -273,14 +280,14 @@ func (s *Server) serve(ctx context.Context, conn *quic.Conn, port timing.Port) {
 	var b *exchange.Beacon
 	if err == nil {
 		defer s.rooms.leave(prefix)
-		b, err = s.exchange(ctx, conn, port)
+		b, err = s.exchange(ctx, conn, via)
 	}
 	s.report(conn, b, err)
 	_ = conn.CloseWithError(quic.ApplicationErrorCode(exchange.CloseCode(err)), "")
 }
 
 // exchange runs the machine of one connection.
-func (s *Server) exchange(ctx context.Context, conn *quic.Conn, port timing.Port) (*exchange.Beacon, error) {
+func (s *Server) exchange(ctx context.Context, conn *quic.Conn, via rounds) (*exchange.Beacon, error) {
 	limits := s.cfg.Limits
 	ctx, cancel := context.WithTimeout(ctx, 4*limits.Step+limits.Deadline)
 	defer cancel()
@@ -308,10 +315,11 @@ func (s *Server) exchange(ctx context.Context, conn *quic.Conn, port timing.Port
 		admitted = append(admitted, core)
 		return nil
 	}
-	b, err := exchange.NewBeacon(s.machine(conn, ch, admit))
+	b, err := exchange.NewBeacon(s.machine(conn, ch, via.path, admit))
 	if err != nil {
 		return nil, err
 	}
+	port := via.port
 	if port == nil {
 		datagrams := timing.NewDatagramPort(conn, s.cfg.Clock)
 		defer func() { _ = datagrams.Close() }()
@@ -321,10 +329,10 @@ func (s *Server) exchange(ctx context.Context, conn *quic.Conn, port timing.Port
 }
 
 // machine is the configuration of one exchange.
-func (s *Server) machine(conn *quic.Conn, ch channel.Channel, admit func(identity.ID) error) exchange.BeaconConfig {
+func (s *Server) machine(conn *quic.Conn, ch channel.Channel, path exchange.PathKind, admit func(identity.ID) error) exchange.BeaconConfig {
 	opened, seat := conn.RemoteAddr().String(), s.seat.Load()
 	return exchange.BeaconConfig{
-		Key: s.cfg.Key, Limits: s.cfg.Limits, Quality: s.cfg.Clock.Quality(), Path: s.cfg.Path,
+		Key: s.cfg.Key, Limits: s.cfg.Limits, Quality: s.cfg.Clock.Quality(), Path: path,
 		Binding: ch.Binding, ChannelKey: ch.Key, Random: s.cfg.Random,
 		Directory: seat.directory, Before: seat.before, UnixNS: s.cfg.Now().UnixNano(), Admit: admit,
 		Attestation: s.cfg.Attestation, ClockAttested: s.cfg.ClockAttested, Validity: s.cfg.Validity,

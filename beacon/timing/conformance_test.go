@@ -28,6 +28,7 @@ type ends struct {
 // makers build each path over loopback. The conformance test is the same for all.
 var makers = map[string]func(t *testing.T, clock stamp.Clock) ends{
 	"transport": transportEnds, "wrapped": wrappedEnds, "plain": plainEnds, "datagram": datagramEnds,
+	"steered": steeredEnds(exchange.ModeBlocking), "spinning": steeredEnds(exchange.ModeSpinning),
 }
 
 func hostClock(t testing.TB) stamp.Clock {
@@ -93,6 +94,28 @@ func wrapEnds(t *testing.T, clock stamp.Clock, hide func(*net.UDPConn) net.Packe
 		ports[i] = p
 	}
 	return ends{near: ports[0], far: ports[1], nearAddr: a.LocalAddr(), farAddr: b.LocalAddr(), stranger: loopback(t)}
+}
+
+func steeredEnds(mode exchange.Mode) func(t *testing.T, clock stamp.Clock) ends {
+	return func(t *testing.T, clock stamp.Clock) ends {
+		var ports [2]timing.Socket
+		for i := range ports {
+			p, err := timing.Steer("udp4", "127.0.0.1:0", clock, mode)
+			if errors.Is(err, timing.ErrSteering) {
+				t.Skip(err)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = p.Close() })
+			transportOn(t, p.Conn())
+			ports[i] = p
+		}
+		return ends{
+			near: ports[0], far: ports[1], stranger: loopback(t),
+			nearAddr: ports[0].Conn().LocalAddr(), farAddr: ports[1].Conn().LocalAddr(),
+		}
+	}
 }
 
 func datagramEnds(t *testing.T, clock stamp.Clock) ends {
@@ -319,7 +342,7 @@ func closedPort(t *testing.T, e ends) {
 
 // TestSourceAddressIsChecked: a well-formed packet of a live session from another address than the session's peer reaches no handler.
 func TestSourceAddressIsChecked(t *testing.T) {
-	for _, name := range []string{"transport", "wrapped", "plain"} {
+	for _, name := range []string{"transport", "wrapped", "plain", "steered"} {
 		t.Run(name, func(t *testing.T) {
 			e := makers[name](t, hostClock(t))
 			defer func() { _ = e.near.Close(); _ = e.far.Close() }()

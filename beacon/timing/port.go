@@ -29,6 +29,44 @@ type Port interface {
 	Close() error
 }
 
+// Socket is a port that has a socket to itself, with the connection that QUIC uses beside the rounds.
+type Socket interface {
+	Port
+	// Conn is for quic.Transport and nobody else.
+	Conn() net.PacketConn
+}
+
+// Listen opens the best socket that this system has on a local UDP address: a steered port, or where that is refused a wrapped one, which
+// cannot spin. Kind says which it is. Closing the port closes its sockets.
+func Listen(network, address string, clock stamp.Clock, mode exchange.Mode) (Socket, error) {
+	steered, err := Steer(network, address, clock, mode)
+	if err == nil {
+		return steered, nil
+	}
+	if mode == exchange.ModeSpinning || !errors.Is(err, ErrSteering) {
+		return nil, err
+	}
+	pc, err := net.ListenPacket(network, address)
+	if err != nil {
+		return nil, err
+	}
+	wrapped, err := Wrap(pc, clock)
+	if err != nil {
+		_ = pc.Close()
+		return nil, err
+	}
+	return &ownedPort{WrappedPort: wrapped, socket: pc}, nil
+}
+
+// ownedPort closes the socket that it was opened with.
+type ownedPort struct {
+	*WrappedPort
+	socket net.PacketConn
+}
+
+// Close implements Port.
+func (p *ownedPort) Close() error { return errors.Join(p.WrappedPort.Close(), p.socket.Close()) }
+
 // Path is one session's share of a port.
 type Path interface {
 	// Send looks at the clocks and writes the packet.
@@ -62,6 +100,7 @@ type demux struct {
 	mu       sync.RWMutex
 	sessions map[exchange.Session]*entry
 	closed   bool
+	open     atomic.Int64 // sessions
 
 	delivered, malformed, unknown, address atomic.Uint64
 }
@@ -76,11 +115,11 @@ func newDemux(kind exchange.PathKind, clock stamp.Clock) *demux {
 	return &demux{kind: kind, clock: clock, sessions: map[exchange.Session]*entry{}}
 }
 
-// addrOf returns a comparable form of an address: an AddrPort when it has one (4-in-6 unmapped), else its text.
+// addrOf returns a comparable form of an address: an AddrPort when it has one (4-in-6 unmapped, zone left out), else its text.
 func addrOf(a net.Addr) (netip.AddrPort, string) {
 	if u, ok := a.(*net.UDPAddr); ok && u != nil {
 		ap := u.AddrPort()
-		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), ""
+		return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port()), ""
 	}
 	if a == nil {
 		return netip.AddrPort{}, ""
@@ -102,12 +141,14 @@ func (d *demux) add(s exchange.Session, peer net.Addr, h Handler) error {
 		return fmt.Errorf("%w: %x", ErrSessionOpen, s[:4])
 	}
 	d.sessions[s] = e
+	d.open.Store(int64(len(d.sessions)))
 	return nil
 }
 
 func (d *demux) remove(s exchange.Session) {
 	d.mu.Lock()
 	delete(d.sessions, s)
+	d.open.Store(int64(len(d.sessions)))
 	d.mu.Unlock()
 }
 
@@ -115,6 +156,7 @@ func (d *demux) close() {
 	d.mu.Lock()
 	d.closed = true
 	clear(d.sessions)
+	d.open.Store(0)
 	d.mu.Unlock()
 }
 

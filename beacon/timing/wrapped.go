@@ -17,7 +17,7 @@ type WrappedPort struct {
 	conn  net.PacketConn
 }
 
-var _ Port = (*WrappedPort)(nil)
+var _ Socket = (*WrappedPort)(nil)
 
 // StampedReader is a socket that tells when a packet reached it, such as the simulated fabric's; at must carry a monotonic reading.
 type StampedReader interface {
