@@ -181,3 +181,9 @@ func (a Account) store() store.Account {
 
 // Age of the challenge at the decision.
 func (d Decision) Age() time.Duration { return time.Duration(d.AgeNS) }
+
+// Asked is the request that was decided.
+func (b Bundle) Asked() grant.Request { return b.Request.grant() }
+
+// Known is what the gate knew of the core's account.
+func (b Bundle) Known() store.Account { return b.Account.store() }

@@ -166,7 +166,7 @@ func (r *Report) decide() error {
 	// What only the gate could know is the nonce: it signed it. Everything else
 	// is expected from the file.
 	x.Gate, x.Core, x.PolicyHash = b.Gate.ID(), b.Request.Core, policyHash
-	r.Finding = grant.Decide(grant.Case{Request: b.Request.grant(), Account: b.Account.store(), Expect: x, Policy: r.Policy,
+	r.Finding = grant.Decide(grant.Case{Request: b.Asked(), Account: b.Known(), Expect: x, Policy: r.Policy,
 		Permit: area, Touching: atlas.CountriesTouching, Age: b.Decision.Age()})
 	return r.compare()
 }

@@ -1,0 +1,228 @@
+package policyfile
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ursa-virtual/ursa/lockgate/policy"
+	"github.com/ursa-virtual/ursa/topology/atlas"
+	"github.com/ursa-virtual/ursa/topology/directory"
+)
+
+// Direction says what a change does to what is released.
+type Direction string
+
+// The directions.
+const (
+	Widens  Direction = "widens"  // something may be released that was not
+	Narrows Direction = "narrows" // something is refused that was not
+	Both    Direction = "both"    // one and the other
+	Neither Direction = "neither" // nothing of the kind, such as a name
+)
+
+// Change is one field that differs.
+type Change struct {
+	Field     string
+	Old, New  string
+	Direction Direction
+	KM2Wider  float64 // permit: area that is permitted now and was not
+	KM2Closer float64 // permit: area that was permitted and is not
+}
+
+// String is one line.
+func (c Change) String() string {
+	s := fmt.Sprintf("%-8s %-15s %s → %s", c.Direction, c.Field, c.Old, c.New)
+	if c.Field == "permit" {
+		s += fmt.Sprintf(" (%.0f km² more, %.0f km² less)", c.KM2Wider, c.KM2Closer)
+	}
+	return s
+}
+
+// Diff compares two policies, field by field.
+func Diff(before, after policy.Policy) ([]Change, error) {
+	var out []Change
+	add := func(field, a, b string, d Direction) {
+		if a != b {
+			out = append(out, Change{Field: field, Old: a, New: b, Direction: d})
+		}
+	}
+	add("name", before.Name, after.Name, Neither)
+	add("version", fmt.Sprint(before.Version), fmt.Sprint(after.Version), Neither)
+	if before.Permit != after.Permit {
+		c, err := permitChange(before.Permit, after.Permit)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	// Vacuum is the larger bound: fibre makes regions smaller and lets more in.
+	add("speed", before.Speed, after.Speed, pickDirection(after.Speed == "fibre"))
+	// The core's clock can only make a bound larger.
+	add("timing", string(before.Timing), string(after.Timing), pickDirection(after.Timing == policy.TimingBeacon))
+	for _, n := range []struct {
+		field    string
+		old, new *uint64
+		format   func(uint64) string
+		more     Direction // what a greater value does
+	}{
+		{"f", before.F, after.F, plain, Narrows},
+		{"min_domains", before.MinDomains, after.MinDomains, plain, Narrows},
+		{"min_statements", before.MinStatements, after.MinStatements, plain, Narrows},
+		{"max_age", before.MaxAgeMS, after.MaxAgeMS, ms, Widens},
+		{"v_max", before.VMaxMMPS, after.VMaxMMPS, mmps, Narrows},
+		{"max_units", before.MaxUnits, after.MaxUnits, plain, Widens},
+		{"t_off", before.TOffMS, after.TOffMS, ms, Widens},
+		{"lease_ttl", before.LeaseTTLMS, after.LeaseTTLMS, ms, Widens},
+		{"per_mille", orFull(before.PerMille), orFull(after.PerMille), plain, Widens},
+	} {
+		add(n.field, show(n.old, n.format), show(n.new, n.format), numberDirection(n.old, n.new, n.more))
+	}
+	add("not_before", at(before.NotBeforeUnixNS), at(after.NotBeforeUnixNS), instantDirection(before.NotBeforeUnixNS, after.NotBeforeUnixNS, Narrows))
+	add("not_after", at(before.NotAfterUnixNS), at(after.NotAfterUnixNS), instantDirection(before.NotAfterUnixNS, after.NotAfterUnixNS, Widens))
+	add("attest", profiles(before.Attest), profiles(after.Attest), attestDirection(before.Attest, after.Attest))
+	add("audience", before.Audience, after.Audience, Both)
+	return out, nil
+}
+
+// Widened says whether any change releases more.
+func Widened(changes []Change) bool {
+	return slices.ContainsFunc(changes, func(c Change) bool { return c.Direction == Widens || c.Direction == Both })
+}
+
+// permitChange measures what is permitted in the one and not in the other.
+func permitChange(before, after string) (Change, error) {
+	c := Change{Field: "permit", Old: before, New: after, Direction: Neither}
+	for _, x := range []struct {
+		expr string
+		to   *float64
+	}{{fmt.Sprintf("(%s) - (%s)", after, before), &c.KM2Wider}, {fmt.Sprintf("(%s) - (%s)", before, after), &c.KM2Closer}} {
+		r, err := atlas.Parse(x.expr, atlas.Options{})
+		if err != nil {
+			return Change{}, fmt.Errorf("permit: %w", err)
+		}
+		*x.to = math.Round(r.AreaKM2())
+	}
+	switch {
+	case c.KM2Wider > 0 && c.KM2Closer > 0:
+		c.Direction = Both
+	case c.KM2Wider > 0:
+		c.Direction = Widens
+	case c.KM2Closer > 0:
+		c.Direction = Narrows
+	}
+	return c, nil
+}
+
+func pickDirection(widens bool) Direction {
+	if widens {
+		return Widens
+	}
+	return Narrows
+}
+
+func opposite(d Direction) Direction {
+	if d == Widens {
+		return Narrows
+	}
+	return Widens
+}
+
+// numberDirection: an absent field denies, so to set one is to widen.
+func numberDirection(a, b *uint64, more Direction) Direction {
+	switch {
+	case a == nil && b == nil:
+		return Neither
+	case a == nil:
+		return Widens
+	case b == nil:
+		return Narrows
+	case *b > *a:
+		return more
+	}
+	return opposite(more)
+}
+
+func instantDirection(a, b *int64, later Direction) Direction {
+	switch {
+	case a == nil && b == nil:
+		return Neither
+	case a == nil:
+		return Widens
+	case b == nil:
+		return Narrows
+	case *b > *a:
+		return later
+	}
+	return opposite(later)
+}
+
+// attestDirection compares what is accepted: profiles, measurements and the
+// lowest security version of each.
+func attestDirection(a, b []directory.Expectation) Direction {
+	wider, closer := accepts(b, a), accepts(a, b)
+	switch {
+	case wider && closer:
+		return Both
+	case wider:
+		return Widens
+	case closer:
+		return Narrows
+	}
+	return Neither
+}
+
+// accepts says whether the first accepts something that the second does not.
+func accepts(a, b []directory.Expectation) bool {
+	for _, x := range a {
+		at := slices.IndexFunc(b, func(y directory.Expectation) bool { return y.Platform == x.Platform })
+		if at < 0 || x.MinTCB < b[at].MinTCB {
+			return true
+		}
+		for _, m := range x.Measurements {
+			if !slices.ContainsFunc(b[at].Measurements, func(n []byte) bool { return string(n) == string(m) }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func orFull(n *uint64) *uint64 {
+	if n == nil {
+		return new(uint64(1000))
+	}
+	return n
+}
+
+func show(n *uint64, format func(uint64) string) string {
+	if n == nil {
+		return "absent"
+	}
+	return format(*n)
+}
+
+func plain(n uint64) string { return fmt.Sprint(n) }
+func ms(n uint64) string    { return (time.Duration(n) * time.Millisecond).String() }
+func mmps(n uint64) string  { return fmt.Sprintf("%g m/s", float64(n)/1000) }
+
+func at(n *int64) string {
+	if n == nil {
+		return "absent"
+	}
+	return time.Unix(0, *n).UTC().Format(time.RFC3339Nano)
+}
+
+func profiles(list []directory.Expectation) string {
+	var out []string
+	for _, x := range list {
+		var m []string
+		for _, b := range x.Measurements {
+			m = append(m, fmt.Sprintf("%x", b[:min(len(b), 6)]))
+		}
+		out = append(out, fmt.Sprintf("%s (tcb %d: %s)", x.Platform, x.MinTCB, strings.Join(m, " ")))
+	}
+	return strings.Join(out, ", ")
+}

@@ -1,0 +1,201 @@
+package policyfile
+
+import (
+	"encoding/hex"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/ursa-virtual/ursa/lockgate/policy"
+	"github.com/ursa-virtual/ursa/topology/directory"
+)
+
+// field is one key of the file.
+type field struct {
+	name     string
+	required bool
+	means    string // what to write, for people
+	read     func(*reader, *yaml.Node, *File)
+}
+
+// fields is the language, one line a key. The published schema says the same,
+// and a test holds them together.
+var fields []field
+
+func init() { // the table mentions functions that mention the table (hint)
+	fields = []field{
+		{"name", true, "a name for people", text(func(f *File, s string) { f.Policy.Name = s })},
+		{"version", true, "1, then higher with every change", count(func(f *File, n *uint64) { f.Policy.Version = *n })},
+		{"permit", true, "a region, such as DE or EU27+CH", text(func(f *File, s string) { f.Policy.Permit = s })},
+		{"speed", true, "vacuum or fibre", text(func(f *File, s string) { f.Policy.Speed = s })},
+		{"f", true, "how many beacon domains may be faulty, such as 1", count(func(f *File, n *uint64) { f.Policy.F = n })},
+		{"min_domains", true, "how many domains must answer, at least 2f+1", count(func(f *File, n *uint64) { f.Policy.MinDomains = n })},
+		{"min_statements", true, "how many beacons must answer", count(func(f *File, n *uint64) { f.Policy.MinStatements = n })},
+		{"max_age", true, "how old a challenge may be, such as 10s", duration(func(f *File, n *uint64) { f.Policy.MaxAgeMS = n })},
+		{"v_max", true, "how fast a core may travel, such as 350 m/s", speed},
+		{"timing", true, "both or beacon", text(func(f *File, s string) { f.Policy.Timing = policy.Timing(s) })},
+		{"attest", true, "the attestation profiles accepted, a list", attest},
+		{"audience", true, "the constellation's name", text(func(f *File, s string) { f.Policy.Audience = s })},
+		{"max_units", true, "most units in one lease, in ms of CPU time", count(func(f *File, n *uint64) { f.Policy.MaxUnits = n })},
+		{"t_off", true, "within what time of its last lease a core stops, such as 20s", duration(func(f *File, n *uint64) { f.Policy.TOffMS = n })},
+		{"lease_ttl", true, "how long a lease lives at most, such as 60s", duration(func(f *File, n *uint64) { f.Policy.LeaseTTLMS = n })},
+		{"not_before", true, "when the policy comes into force, such as 2026-01-01T00:00:00Z", instant(func(f *File, n *int64) { f.Policy.NotBeforeUnixNS = n })},
+		{"not_after", true, "when it ends, such as 2027-01-01T00:00:00Z", instant(func(f *File, n *int64) { f.Policy.NotAfterUnixNS = n })},
+		{"per_mille", false, "the speed granted in thousandths, such as 250", count(func(f *File, n *uint64) { f.Policy.PerMille = n })},
+		{"examples", false, "proofs with the decision expected, a list", examples},
+	}
+}
+
+// scalar is a node's text, when it has one.
+func (r *reader) scalar(n *yaml.Node, want string) (string, bool) {
+	if n.Kind != yaml.ScalarNode || n.Value == "" {
+		r.bad(n, "write %s", want)
+		return "", false
+	}
+	return n.Value, true
+}
+
+func text(set func(*File, string)) func(*reader, *yaml.Node, *File) {
+	return func(r *reader, n *yaml.Node, f *File) {
+		if s, ok := r.scalar(n, "a word"); ok {
+			set(f, s)
+		}
+	}
+}
+
+// count is a plain decimal number: no sign, no underscore, no other base.
+func count(set func(*File, *uint64)) func(*reader, *yaml.Node, *File) {
+	return func(r *reader, n *yaml.Node, f *File) {
+		s, ok := r.scalar(n, "a whole number")
+		if !ok {
+			return
+		}
+		v, err := strconv.ParseUint(s, 10, 63)
+		if err != nil || strconv.FormatUint(v, 10) != s {
+			r.bad(n, "%q is no whole number: write digits only", s)
+			return
+		}
+		set(f, &v)
+	}
+}
+
+// duration is written with its unit and kept in milliseconds.
+func duration(set func(*File, *uint64)) func(*reader, *yaml.Node, *File) {
+	return func(r *reader, n *yaml.Node, f *File) {
+		s, ok := r.scalar(n, "a time with its unit, such as 10s")
+		if !ok {
+			return
+		}
+		d, err := time.ParseDuration(s)
+		if err != nil || d <= 0 || d%time.Millisecond != 0 {
+			r.bad(n, "%q is no time in whole milliseconds: write such as 1500ms, 10s or 5m", s)
+			return
+		}
+		ms := uint64(d / time.Millisecond)
+		set(f, &ms)
+	}
+}
+
+func instant(set func(*File, *int64)) func(*reader, *yaml.Node, *File) {
+	return func(r *reader, n *yaml.Node, f *File) {
+		s, ok := r.scalar(n, "an instant, such as 2026-01-01T00:00:00Z")
+		if !ok {
+			return
+		}
+		t, err := time.Parse(time.RFC3339, s)
+		if err != nil || t.Year() < 1971 || t.Year() > 2200 {
+			r.bad(n, "%q is no instant: write such as 2026-01-01T00:00:00Z", s)
+			return
+		}
+		ns := t.UnixNano()
+		set(f, &ns)
+	}
+}
+
+// speed is written in m/s or km/h and kept in mm/s, rounded up.
+func speed(r *reader, n *yaml.Node, f *File) {
+	s, ok := r.scalar(n, "a speed with its unit, such as 350 m/s")
+	if !ok {
+		return
+	}
+	number, unit, _ := strings.Cut(s, " ")
+	v, err := strconv.ParseFloat(number, 64)
+	scale := map[string]float64{"m/s": 1000, "km/h": 1000 / 3.6}[unit]
+	if err != nil || scale == 0 || !(v > 0 && v < 1e6) {
+		r.bad(n, "%q is no speed: write such as 350 m/s or 90 km/h", s)
+		return
+	}
+	mm := uint64(math.Ceil(v * scale))
+	f.Policy.VMaxMMPS = &mm
+}
+
+// entries calls each with the keys of every entry of a list of mappings.
+func (r *reader) entries(n *yaml.Node, known []string, each func(n *yaml.Node, get func(string) *yaml.Node)) {
+	if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
+		r.bad(n, "write a list: each entry begins with a dash")
+		return
+	}
+	for _, e := range n.Content {
+		if e.Kind != yaml.MappingNode {
+			r.bad(e, "an entry has the fields %s", strings.Join(known, ", "))
+			continue
+		}
+		values := map[string]*yaml.Node{}
+		for i := 0; i+1 < len(e.Content); i += 2 {
+			k := e.Content[i]
+			switch {
+			case values[k.Value] != nil:
+				r.bad(k, "%s stands here twice", k.Value)
+			case !slices.Contains(known, k.Value):
+				r.bad(k, "unknown field %q: an entry has the fields %s", k.Value, strings.Join(known, ", "))
+			}
+			values[k.Value] = e.Content[i+1]
+		}
+		for _, k := range known {
+			if values[k] == nil {
+				r.bad(e, "%s is missing", k)
+			}
+		}
+		if len(r.problems) == 0 {
+			each(e, func(k string) *yaml.Node { return values[k] })
+		}
+	}
+}
+
+func attest(r *reader, n *yaml.Node, f *File) {
+	r.entries(n, []string{"platform", "measurements", "min_tcb"}, func(_ *yaml.Node, get func(string) *yaml.Node) {
+		var x directory.Expectation
+		text(func(_ *File, s string) { x.Platform = s })(r, get("platform"), f)
+		count(func(_ *File, v *uint64) { x.MinTCB = *v })(r, get("min_tcb"), f)
+		list := get("measurements")
+		if list.Kind != yaml.SequenceNode || len(list.Content) == 0 {
+			r.bad(list, "write a list of measurements in hexadecimal digits")
+			return
+		}
+		for _, m := range list.Content {
+			b, err := hex.DecodeString(m.Value)
+			if err != nil || len(b) == 0 {
+				r.bad(m, "%q is no measurement: write it in hexadecimal digits, in quotes", m.Value)
+				return
+			}
+			x.Measurements = append(x.Measurements, b)
+		}
+		slices.SortFunc(x.Measurements, slices.Compare[[]byte])
+		f.Policy.Attest = append(f.Policy.Attest, x)
+	})
+	slices.SortFunc(f.Policy.Attest, func(a, b directory.Expectation) int { return strings.Compare(a.Platform, b.Platform) })
+}
+
+func examples(r *reader, n *yaml.Node, f *File) {
+	r.entries(n, []string{"name", "proof", "expect"}, func(e *yaml.Node, get func(string) *yaml.Node) {
+		x := Example{Line: e.Line}
+		for k, to := range map[string]*string{"name": &x.Name, "proof": &x.Proof, "expect": &x.Expect} {
+			text(func(_ *File, s string) { *to = s })(r, get(k), f)
+		}
+		f.Examples = append(f.Examples, x)
+	})
+}

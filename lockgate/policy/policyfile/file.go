@@ -1,0 +1,228 @@
+// Package policyfile is policies as people write them: YAML, checked with line
+// and column, explained on a proof, and compared with the version before.
+//
+// What it promises: a file either becomes exactly one policy, or a list of
+// problems, each with its place and with what would be right. There is one way
+// to write each thing: unknown and repeated keys, anchors, aliases, tags, merge
+// keys and several documents are refused, units must be written, and nothing has
+// a silent default. What the file means is the policy that it becomes; the text
+// itself is never signed.
+//
+// What an attacker may do: hand in any text.
+package policyfile
+
+import (
+	_ "embed" // the schema
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/ursa-virtual/ursa/lockgate/policy"
+)
+
+// MaxSize is the most bytes that a file may have.
+const MaxSize = 256 << 10
+
+// Schema is the published JSON Schema of the file, for editors.
+//
+//go:embed policy.schema.json
+var Schema []byte
+
+// ErrFile is a file with problems; the error holds each of them as a *Problem.
+var ErrFile = errors.New("policy file has problems")
+
+// Problem is one thing that is wrong in a file, and what would be right.
+type Problem struct {
+	File         string
+	Line, Column int // from 1; 0 when it concerns the file as a whole
+	Text         string
+}
+
+// Error is one line.
+func (p *Problem) Error() string {
+	if p.Line == 0 {
+		return fmt.Sprintf("%s: %s", p.File, p.Text)
+	}
+	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Text)
+}
+
+// Example is a proof with the decision that the policy's author expects.
+type Example struct {
+	Name   string
+	Proof  string // file name, relative to the policy file
+	Expect string // "granted", or the short name of the check that refuses
+	Line   int
+}
+
+// File is what a text says.
+type File struct {
+	Policy   policy.Policy
+	Examples []Example
+}
+
+// reader collects problems while it walks the tree.
+type reader struct {
+	name     string
+	problems []error
+}
+
+func (r *reader) bad(n *yaml.Node, format string, args ...any) {
+	p := &Problem{File: r.name, Text: fmt.Sprintf(format, args...)}
+	if n != nil {
+		p.Line, p.Column = n.Line, n.Column
+	}
+	r.problems = append(r.problems, p)
+}
+
+// Parse reads a policy file. name stands in problems. The error wraps ErrFile
+// and every *Problem.
+func Parse(name string, text []byte) (File, error) {
+	r := &reader{name: name}
+	f := r.file(text)
+	if len(r.problems) == 0 {
+		r.whole(f)
+	}
+	if len(r.problems) > 0 {
+		return File{}, errors.Join(append([]error{ErrFile}, r.problems...)...)
+	}
+	return f, nil
+}
+
+// Problems lists what an error of Parse or Check found.
+func Problems(err error) []*Problem {
+	var out []*Problem
+	var walk func(error)
+	walk = func(err error) {
+		if p, ok := err.(*Problem); ok {
+			out = append(out, p)
+		} else if list, ok := err.(interface{ Unwrap() []error }); ok {
+			for _, e := range list.Unwrap() {
+				walk(e)
+			}
+		} else if one := errors.Unwrap(err); one != nil {
+			walk(one)
+		}
+	}
+	if err != nil {
+		walk(err)
+	}
+	return out
+}
+
+func (r *reader) file(text []byte) File {
+	var f File
+	if len(text) > MaxSize {
+		r.bad(nil, "larger than %d bytes: a policy is short", MaxSize)
+		return f
+	}
+	d := yaml.NewDecoder(strings.NewReader(string(text)))
+	var doc, more yaml.Node
+	if err := d.Decode(&doc); err != nil {
+		r.bad(nil, "not YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))
+		return f
+	}
+	if d.Decode(&more) == nil {
+		r.bad(&more, "a second document: a file holds one policy")
+	}
+	if doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 {
+		r.bad(nil, "empty: write the fields of a policy")
+		return f
+	}
+	r.plain(doc.Content[0])
+	if len(r.problems) == 0 {
+		r.mapping(doc.Content[0], &f)
+	}
+	return f
+}
+
+// plain refuses what makes a text mean something elsewhere than where it stands.
+func (r *reader) plain(n *yaml.Node) {
+	switch {
+	case n.Kind == yaml.AliasNode:
+		r.bad(n, "an alias: write the value again")
+		return
+	case n.Anchor != "":
+		r.bad(n, "an anchor: there are no aliases here")
+	case n.Style&yaml.TaggedStyle != 0:
+		r.bad(n, "a tag %s: leave it out", n.Tag)
+	}
+	for _, c := range n.Content {
+		r.plain(c)
+	}
+}
+
+// mapping reads the fields of the policy.
+func (r *reader) mapping(n *yaml.Node, f *File) {
+	if n.Kind != yaml.MappingNode {
+		r.bad(n, "not a list of fields: begin with name:")
+		return
+	}
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		if seen[key.Value] {
+			r.bad(key, "%s stands here twice", key.Value)
+			continue
+		}
+		seen[key.Value] = true
+		at := slices.IndexFunc(fields, func(x field) bool { return x.name == key.Value })
+		if at < 0 {
+			r.bad(key, "unknown field %q%s", key.Value, hint(key.Value))
+			continue
+		}
+		fields[at].read(r, value, f)
+	}
+	for _, x := range fields {
+		if x.required && !seen[x.name] {
+			r.bad(nil, "%s is missing: %s", x.name, x.means)
+		}
+	}
+}
+
+// whole checks what several fields say together.
+func (r *reader) whole(f File) {
+	for _, problem := range f.Policy.Validate() {
+		r.bad(nil, "%s", strings.TrimPrefix(problem.Error(), policy.ErrInvalid.Error()+": "))
+	}
+}
+
+// hint finds the field that was probably meant.
+func hint(word string) string {
+	best, least := "", 3
+	for _, f := range fields {
+		if d := distance(word, f.name); d < least {
+			best, least = f.name, d
+		}
+	}
+	if best == "" {
+		names := make([]string, len(fields))
+		for i, f := range fields {
+			names[i] = f.name
+		}
+		return ": the fields are " + strings.Join(names, ", ")
+	}
+	return fmt.Sprintf(": did you mean %s?", best)
+}
+
+// distance is Levenshtein's.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		last := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			last, row[j+1] = row[j+1], min(last+cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,263 @@
+package policyfile_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ursa-virtual/ursa/lockgate/evidence"
+	"github.com/ursa-virtual/ursa/lockgate/grant"
+	"github.com/ursa-virtual/ursa/lockgate/grant/granttest"
+	"github.com/ursa-virtual/ursa/lockgate/policy"
+	"github.com/ursa-virtual/ursa/lockgate/policy/policyfile"
+	"github.com/ursa-virtual/ursa/topology/directory"
+	"github.com/ursa-virtual/ursa/topology/identity"
+)
+
+func good(t testing.TB) string {
+	t.Helper()
+	b, err := os.ReadFile("testdata/europe.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestGoodFile(t *testing.T) {
+	f, region, err := policyfile.Check("europe.yaml", []byte(good(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := policy.Policy{Name: "europe", Version: 3, Permit: "EU27+CH", Speed: "vacuum", F: new(uint64(1)), MinDomains: new(uint64(5)),
+		MinStatements: new(uint64(5)), MaxAgeMS: new(uint64(30_000)), VMaxMMPS: new(uint64(350_000)), Timing: policy.TimingBoth,
+		Attest:   []directory.Expectation{{Platform: "sim", Measurements: [][]byte{{1}, {0xa0, 0xb1}}, MinTCB: 1}},
+		MaxUnits: new(uint64(5000)), TOffMS: new(uint64(20_000)), LeaseTTLMS: new(uint64(60_000)), Audience: "granttest",
+		NotBeforeUnixNS: new(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()),
+		NotAfterUnixNS:  new(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano())}
+	if !reflect.DeepEqual(f.Policy, want) {
+		t.Errorf("%+v", f.Policy)
+	}
+	if len(f.Examples) != 1 || f.Examples[0].Expect != "granted" || region == nil {
+		t.Errorf("%+v", f.Examples)
+	}
+}
+
+// TestProblemsNameTheirPlace: each mistake, where it is said to be, and a word
+// of what would be right.
+func TestProblemsNameTheirPlace(t *testing.T) {
+	replace := func(old, new string) func(string) string {
+		return func(s string) string { return strings.Replace(s, old, new, 1) }
+	}
+	for _, tt := range []struct {
+		name  string
+		do    func(string) string
+		place string
+		says  string
+	}{
+		{"misspelt key", replace("speed:", "sped:"), "p.yaml:5:1", "did you mean speed?"},
+		{"unknown key", replace("name: europe", "name: europe\ncolour: blue"), "p.yaml:3:1", "the fields are name,"},
+		{"twice", replace("f: 1", "f: 1\nf: 2"), "p.yaml:7:1", "twice"},
+		{"missing", replace("t_off: 20s\n", ""), "p.yaml:", "t_off is missing"},
+		{"negative", replace("f: 1", "f: -1"), "p.yaml:6:4", "digits only"},
+		{"float", replace("max_units: 5000", "max_units: 5e3"), "p.yaml:17:12", "digits only"},
+		{"2^63", replace("max_units: 5000", "max_units: 9223372036854775808"), "p.yaml:17:12", "digits only"},
+		{"no unit", replace("max_age: 30s", "max_age: 30"), "p.yaml:9:10", "10s"},
+		{"microseconds", replace("max_age: 30s", "max_age: 30us"), "p.yaml:9:10", "milliseconds"},
+		{"speed in knots", replace("350 m/s", "350 kn"), "p.yaml:10:8", "km/h"},
+		{"no such day", replace("2026-01-01", "2026-13-01"), "p.yaml:20:13", "2026-01-01T00:00:00Z"},
+		{"measurement", replace(`"01"`, "xyz"), "p.yaml:14:20", "hexadecimal"},
+		{"anchor", replace("name: europe", "name: &a europe"), "p.yaml:2:7", "anchor"},
+		{"alias", replace("audience: granttest", "audience: *a"), "p.yaml:", "unknown anchor"},
+		{"tag", replace("version: 3", "version: !!int 3"), "p.yaml:3:10", "leave it out"},
+		{"list as a word", replace("permit: EU27+CH", "permit: [DE, FR]"), "p.yaml:4:9", "a word"},
+		{"empty", func(string) string { return "" }, "p.yaml:", "YAML"},
+		{"a list", func(string) string { return "- a\n" }, "p.yaml:1:1", "name:"},
+		{"two documents", func(s string) string { return s + "---\nname: x\n" }, "p.yaml:", "one policy"},
+		{"too few domains for f", replace("min_domains: 5", "min_domains: 2"), "p.yaml:", "2f+1"},
+		{"unknown speed", replace("speed: vacuum", "speed: warp"), "p.yaml:", "vacuum or fibre"},
+		{"unknown region", replace("EU27+CH", "EU27+XX"), "p.yaml:4:1", "^"},
+		{"window that is empty", replace("2030", "2025"), "p.yaml:", "not_after"},
+		{"tab", replace("  - platform", "\t- platform"), "p.yaml:", "YAML"},
+	} {
+		_, _, err := policyfile.Check("p.yaml", []byte(tt.do(good(t))))
+		list := policyfile.Problems(err)
+		if !errors.Is(err, policyfile.ErrFile) || len(list) == 0 {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		if !slices.ContainsFunc(list, func(p *policyfile.Problem) bool {
+			return strings.HasPrefix(p.Error(), tt.place) && strings.Contains(p.Error(), tt.says)
+		}) {
+			t.Errorf("%s: want %s and %q in %v", tt.name, tt.place, tt.says, list)
+		}
+	}
+}
+
+// TestSchemaSaysTheSame holds the published schema and the reader together: the
+// fields that the one requires are those that the other misses.
+func TestSchemaSaysTheSame(t *testing.T) {
+	var schema struct {
+		Required   []string                   `json:"required"`
+		Properties map[string]json.RawMessage `json:"properties"`
+	}
+	if err := json.Unmarshal(policyfile.Schema, &schema); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(good(t), "\n")
+	for name := range schema.Properties {
+		if name == "per_mille" {
+			continue
+		}
+		at := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, name+":") })
+		if at < 0 {
+			t.Errorf("the example file lacks %s", name)
+			continue
+		}
+		end := at + 1
+		for end < len(lines) && strings.HasPrefix(lines[end], " ") {
+			end++
+		}
+		without := strings.Join(append(slices.Clone(lines[:at]), lines[end:]...), "\n")
+		_, err := policyfile.Parse("p.yaml", []byte(without))
+		if required := slices.Contains(schema.Required, name); required != (err != nil) {
+			t.Errorf("%s: the schema says required %v, the reader says %v", name, required, err)
+		}
+	}
+	_, err := policyfile.Parse("p.yaml", []byte("nonsense_key_far_away: 1"))
+	for name := range schema.Properties {
+		if !strings.Contains(fmt.Sprint(err), name) {
+			t.Errorf("the reader does not know %s of the schema", name)
+		}
+	}
+}
+
+func TestExplainAndExamples(t *testing.T) {
+	f, err := policyfile.Parse("europe.yaml", []byte(good(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := granttest.New(t)
+	proof, _ := s.Prove(s.Core, s.Ask(s.Core))
+	r := s.Request(s.Core, proof, 100)
+	d, err := s.Gate.Grant(t.Context(), r)
+	if err != nil || !d.Granted {
+		t.Fatal(err, d.RefusedBy, d.Reason)
+	}
+	trust := evidence.Trust{Roots: []identity.Public{s.Roots[0].Public()}, Threshold: 1}
+	file, err := evidence.Seal(s.GateKey, s.Published, trust, r, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := policyfile.Explain(f.Policy, file, evidence.Options{})
+	if err != nil || !got.Granted {
+		t.Fatalf("%v %s %s", err, got.RefusedBy, got.Reason)
+	}
+	if !strings.Contains(got.Text(), "policy-domains") || !strings.Contains(got.Text(), "Kassel, DE") {
+		t.Error(got.Text())
+	}
+	read := func(name string) ([]byte, error) {
+		if name != "kassel.ursa" {
+			return nil, os.ErrNotExist
+		}
+		return file, nil
+	}
+	if err := f.Test(read, evidence.Options{}); err != nil {
+		t.Error(err)
+	}
+	strict := f
+	strict.Policy.Permit = "JP"
+	if got, err = policyfile.Explain(strict.Policy, file, evidence.Options{}); err != nil || got.RefusedBy != grant.RefusedVerdict {
+		t.Errorf("%v %s", err, got.RefusedBy)
+	}
+	if err := strict.Test(read, evidence.Options{}); !errors.Is(err, policyfile.ErrExample) {
+		t.Error(err)
+	}
+	f.Examples[0].Proof = "gone.ursa"
+	if err := f.Test(read, evidence.Options{}); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+func TestDiff(t *testing.T) {
+	f, err := policyfile.Parse("europe.yaml", []byte(good(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		field  string
+		change func(*policy.Policy)
+		want   policyfile.Direction
+	}{
+		{"permit", func(p *policy.Policy) { p.Permit = "EU27+CH+NO" }, policyfile.Widens},
+		{"permit", func(p *policy.Policy) { p.Permit = "EU27" }, policyfile.Narrows},
+		{"permit", func(p *policy.Policy) { p.Permit = "EU27+NO" }, policyfile.Both},
+		{"speed", func(p *policy.Policy) { p.Speed = "fibre" }, policyfile.Widens},
+		{"timing", func(p *policy.Policy) { p.Timing = policy.TimingBeacon }, policyfile.Widens},
+		{"f", func(p *policy.Policy) { p.F = new(uint64(0)) }, policyfile.Widens},
+		{"f", func(p *policy.Policy) { p.F = new(uint64(2)) }, policyfile.Narrows},
+		{"max_age", func(p *policy.Policy) { p.MaxAgeMS = new(uint64(60_000)) }, policyfile.Widens},
+		{"v_max", func(p *policy.Policy) { p.VMaxMMPS = new(uint64(1000)) }, policyfile.Widens},
+		{"max_units", func(p *policy.Policy) { p.MaxUnits = nil }, policyfile.Narrows},
+		{"per_mille", func(p *policy.Policy) { p.PerMille = new(uint64(250)) }, policyfile.Narrows},
+		{"not_after", func(p *policy.Policy) { *p.NotAfterUnixNS++ }, policyfile.Widens},
+		{"attest", func(p *policy.Policy) { p.Attest = append(p.Attest, directory.Expectation{Platform: "tpm"}) }, policyfile.Widens},
+		{"attest", func(p *policy.Policy) {
+			p.Attest = []directory.Expectation{{Platform: "sim", Measurements: [][]byte{{1}}, MinTCB: 1}}
+		}, policyfile.Narrows},
+		{"attest", func(p *policy.Policy) {
+			p.Attest = []directory.Expectation{{Platform: "sim", Measurements: [][]byte{{9}}, MinTCB: 1}}
+		}, policyfile.Both},
+		{"name", func(p *policy.Policy) { p.Name = "x" }, policyfile.Neither},
+	} {
+		after := f.Policy
+		after.NotAfterUnixNS = new(*f.Policy.NotAfterUnixNS)
+		tt.change(&after)
+		changes, err := policyfile.Diff(f.Policy, after)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(changes) != 1 || changes[0].Field != tt.field || changes[0].Direction != tt.want || changes[0].String() == "" {
+			t.Errorf("%s: %v, want %s", tt.field, changes, tt.want)
+		}
+		if wider := tt.want == policyfile.Widens || tt.want == policyfile.Both; policyfile.Widened(changes) != wider {
+			t.Errorf("%s: widened %v", tt.field, !wider)
+		}
+	}
+	changes, err := policyfile.Diff(f.Policy, f.Policy)
+	if err != nil || len(changes) != 0 {
+		t.Error(changes, err)
+	}
+	norway := f.Policy
+	norway.Permit = "EU27+CH+NO"
+	changes, err = policyfile.Diff(f.Policy, norway)
+	if err != nil || changes[0].KM2Wider < 250_000 || changes[0].KM2Wider > 450_000 {
+		t.Errorf("%v %v: Norway has about 385,000 km², its islands included", changes, err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	b, err := os.ReadFile("testdata/europe.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add([]byte("name: [\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		file, err := policyfile.Parse("x", b)
+		if err != nil {
+			if len(policyfile.Problems(err)) == 0 {
+				t.Fatal("an error without a problem")
+			}
+			return
+		}
+		if problems := file.Policy.Validate(); len(problems) != 0 {
+			t.Fatal(problems)
+		}
+	})
+}
