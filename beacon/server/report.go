@@ -8,6 +8,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"github.com/ursa-virtual/ursa/beacon/exchange"
+	"github.com/ursa-virtual/ursa/beacon/timing"
 )
 
 // Stats is what a beacon has done since it was made.
@@ -18,6 +19,7 @@ type Stats struct {
 	InProgress     int    // exchanges now
 	Handshakes     int64  // unfinished handshakes now
 	RefusedReasons map[string]uint64
+	Packets        timing.Stats // of the socket's round packets; zero for PathDatagram
 }
 
 // counters count outcomes. Reasons are the texts of sentinel errors, so there are few.
@@ -55,6 +57,9 @@ func (s *Server) Stats() Stats {
 	for k, v := range s.stats.refused {
 		out.RefusedReasons[k] = v
 		out.Refused += v
+	}
+	if port := s.port.Load(); port != nil {
+		out.Packets = (*port).Stats()
 	}
 	return out
 }

@@ -134,6 +134,7 @@ type Server struct {
 	seat    atomic.Pointer[seat]
 	rooms   *rooms
 	pending atomic.Int64 // unfinished handshakes
+	port    atomic.Pointer[timing.Port]
 	stats   counters
 }
 
@@ -209,6 +210,9 @@ func (s *Server) serve(ctx context.Context, pc net.PacketConn, port timing.Port,
 	if path == exchange.PathTransport {
 		port = timing.NewTransportPort(transport, s.cfg.Clock)
 		defer func() { _ = port.Close() }()
+	}
+	if port != nil {
+		s.port.Store(&port)
 	}
 	listener, err := transport.Listen(tlsConfig, channel.QUIC(1, path == exchange.PathDatagram))
 	if err != nil {
