@@ -15,13 +15,10 @@ func Version() string {
 	return w.version
 }
 
-// embeddedDigest is the SHA-256 of the embedded file, computed once.
-var embeddedDigest = sync.OnceValue(func() [sha256.Size]byte { return sha256.Sum256(embedded) })
-
-// digest names the atlas: the data, and the tables of disputes, zones and unions that are policy.
-func (w *world) digest() [sha256.Size]byte {
+// digest names the atlas: the data, and the tables of disputes, zones and unions that are policy. Computed once.
+var digest = sync.OnceValue(func() [sha256.Size]byte {
 	h := sha256.New()
-	fmt.Fprintf(h, "ursa atlas 1\n%x\n", embeddedDigest())
+	fmt.Fprintf(h, "ursa atlas 1\n%x\n", sha256.Sum256(embedded))
 	for _, d := range disputes {
 		fmt.Fprintln(h, d.name, d.where, d.claimants)
 	}
@@ -32,4 +29,4 @@ func (w *world) digest() [sha256.Size]byte {
 		fmt.Fprintln(h, u.Name, u.Members)
 	}
 	return [sha256.Size]byte(h.Sum(nil))
-}
+})

@@ -161,9 +161,9 @@ func length(m earth.Metres) string {
 	return number(float64(m)) + "m"
 }
 
-// quoteName puts a file name in quotes where it has characters that the grammar uses.
+// quoteName puts a file name in quotes unless the grammar reads it as one word.
 func quoteName(name string) string {
-	if name != "" && !strings.ContainsAny(name, "()\"\\,+& \t\n\r") {
+	if name != "" && wordLength(name) == len(name) {
 		return name
 	}
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `"`

@@ -76,6 +76,9 @@ func readPolygons(data []byte) (*polygons, error) {
 	if len(data) > maxFile {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), maxFile)
 	}
+	if err := wellFormed(data); err != nil {
+		return nil, err
+	}
 	r := &polygonReader{ids: map[string]string{}}
 	if err := r.object(data, "", 0); err != nil {
 		return nil, err
@@ -89,6 +92,19 @@ func readPolygons(data []byte) (*polygons, error) {
 		}
 	}
 	return &r.out, nil
+}
+
+// wellFormed says at which line and column a file stops being JSON.
+func wellFormed(data []byte) error {
+	var any json.RawMessage
+	err := json.Unmarshal(data, &any)
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		before := data[:min(int(syntax.Offset), len(data))]
+		line, column := bytes.Count(before, []byte("\n"))+1, len(before)-bytes.LastIndexByte(before, '\n')-1
+		return fmt.Errorf("%w: line %d, column %d: %w", ErrJSON, line, column, err)
+	}
+	return err
 }
 
 // maxNesting bounds collections in collections.

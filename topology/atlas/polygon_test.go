@@ -40,7 +40,7 @@ func TestPolygonFaults(t *testing.T) {
 		{"one number", polygonText(`[[8],[9,50],[9,51],[8]]`), ErrPosition, "ring 0, position 0"},
 		{"words", polygonText(`[[8,50],[9,"x"],[9,51],[8,50]]`), ErrPosition, "position 1"},
 		{"infinite", polygonText(`[[8,50],[9,1e999],[9,51],[8,50]]`), ErrPosition, "position 1"},
-		{"NaN", polygonText(`[[8,50],[9,NaN],[9,51],[8,50]]`), ErrJSON, ""},
+		{"NaN", polygonText("[[8,50],\n[9,NaN],[9,51],[8,50]]"), ErrJSON, "line 2, column 4"},
 		{"longitude 181", polygonText(`[[8,50],[181,50],[9,51],[8,50]]`), ErrPosition, "position 1"},
 		{"swapped, beyond the pole", polygonText(`[[50,8],[50,98],[51,9],[50,8]]`), ErrSwapped, "position 1"},
 		{"unclosed", polygonText(`[[8,50],[9,50],[9,51],[8,51]]`), ErrUnclosed, "[8,50] and ends at [8,51]"},

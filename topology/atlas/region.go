@@ -53,6 +53,7 @@ type Region struct {
 	expr expr
 	root node
 	text string
+	hash [sha256.Size]byte
 	opt  Options
 
 	once  sync.Once
@@ -76,7 +77,7 @@ func Parse(expression string, o Options) (*Region, error) {
 		return nil, err
 	}
 	e = underOptions(e, o)
-	r := &Region{w: w, expr: e, text: text(e), opt: o}
+	r := &Region{w: w, expr: e, text: text(e), hash: hashOf(e, o.Accuracy), opt: o}
 	o.Sea, o.Disputes = Land, Strict
 	r.root = w.compile(e, o)
 	return r, nil
@@ -103,11 +104,12 @@ func (r *Region) String() string { return r.text }
 func (r *Region) Accuracy() earth.Metres { return r.opt.Accuracy }
 
 // Hash names the region: it covers the canonical form, the accuracy, the atlas with its table of claims, and the content of files.
-func (r *Region) Hash() [sha256.Size]byte {
+func (r *Region) Hash() [sha256.Size]byte { return r.hash }
+
+func hashOf(e expr, accuracy earth.Metres) [sha256.Size]byte {
 	h := sha256.New()
-	data := r.w.digest()
-	fmt.Fprintf(h, "ursa region 1\n%x\n%d\n%s\n", data, int64(float64(r.opt.Accuracy)*1000), r.text)
-	walkFiles(r.expr, func(f fileExpr) { fmt.Fprintf(h, "%s %x\n", quoteName(f.name), f.digest) })
+	fmt.Fprintf(h, "ursa region 1\n%x\n%v\n%s\n", digest(), float64(accuracy), text(e))
+	walkFiles(e, func(f fileExpr) { fmt.Fprintf(h, "%s %x\n", quoteName(f.name), f.digest) })
 	return [sha256.Size]byte(h.Sum(nil))
 }
 

@@ -124,7 +124,7 @@ func TestBuffersKeepTheirDistance(t *testing.T) {
 		grown := mustParse(t, "buffer(CH+IT & cap(46,9,300km),"+km(width)+")")
 		shrunk := mustParse(t, "buffer(CH+IT & cap(46,9,300km),-"+km(width)+")")
 		seen := map[string]int{}
-		for range 2000 {
+		for i := range 2000 {
 			p := at(44+4*r.Float64(), 5+9*r.Float64())
 			q := nudge(r, p, width)
 			if grown.ClassPoint(p) == atlas.Out {
@@ -139,6 +139,9 @@ func TestBuffersKeepTheirDistance(t *testing.T) {
 					t.Fatalf("seed %d: %v is In the shrunk region, and %v within %v of it is not", seed, p, q, width)
 				}
 			}
+			if i%20 == 0 {
+				checkReach(t, plain, grown, shrunk, p, width)
+			}
 			if plain.ClassPoint(p) == atlas.In && (grown.ClassPoint(p) != atlas.In || grown.ClassPoint(q) == atlas.Out) {
 				t.Fatalf("seed %d: %v is In the region and the grown one loses it", seed, p)
 			}
@@ -146,6 +149,56 @@ func TestBuffersKeepTheirDistance(t *testing.T) {
 		if seen["in"] < 100 || seen["out"] < 100 {
 			t.Errorf("seed %d: too few cases: %v", seed, seen)
 		}
+	}
+}
+
+// checkReach holds a buffer to its other promise: what is In the grown region is within the width of the region, and what is Out of the
+// shrunk one within the width of a place outside. The search for the nearest place is good to a kilometre and a half.
+func checkReach(t *testing.T, plain, grown, shrunk *atlas.Region, p earth.LatLon, width earth.Metres) {
+	t.Helper()
+	if grown.ClassPoint(p) == atlas.In {
+		if q, d, ok := plain.NearestInside(p); !ok || d > width+1500 {
+			t.Fatalf("%v is In the grown region, but the nearest of the region is %v, %v away", p, q, d)
+		}
+	}
+	if shrunk.ClassPoint(p) == atlas.Out {
+		if q, d, ok := plain.NearestOutside(p); !ok || d > width+1500 {
+			t.Fatalf("%v is Out of the shrunk region, but the nearest outside is %v, %v away", p, q, d)
+		}
+	}
+}
+
+// The sea by the nearest coast: what is In a country's territorial sea has that country for its nearest land, within twelve miles; what
+// is Out of it has not. In neutral waters no other land is within the accuracy.
+func TestSeaAgainstTheNearestCoast(t *testing.T) {
+	const seed = 26
+	r := rand.New(rand.NewPCG(seed, 0))
+	territorial, neutral := mustParse(t, "territorial(GB)"), mustParse(t, "neutral(GB)")
+	seen := map[atlas.Class]int{}
+	for range 3000 {
+		p := at(48.5+7*r.Float64(), -8+11*r.Float64())
+		if _, land := atlas.Lookup(p); land {
+			continue
+		}
+		near, ok := atlas.LookupNear(p, atlas.TerritorialSea)
+		class := territorial.ClassPoint(p)
+		seen[class]++
+		if class == atlas.In && (!ok || near.Country != "GB") {
+			t.Fatalf("seed %d: %v is In, and its nearest land within 12 miles is %q", seed, p, near.Country)
+		}
+		if class == atlas.Out && ok && near.Country == "GB" {
+			t.Fatalf("seed %d: %v is Out, and Britain is %v away", seed, p, near.OffBy)
+		}
+		if neutral.ClassPoint(p) == atlas.In {
+			for _, c := range atlas.CountriesTouching(cellAt(p, 30)) {
+				if c != "GB" {
+					t.Fatalf("seed %d: %v is neutral, and %s is within the accuracy", seed, p, c)
+				}
+			}
+		}
+	}
+	if seen[atlas.In] < 100 || seen[atlas.Out] < 100 || seen[atlas.Border] < 100 {
+		t.Errorf("seed %d: too few cases: %v", seed, seen)
 	}
 }
 
@@ -181,6 +234,7 @@ func TestMonotone(t *testing.T) {
 	const seed = 23
 	pairs := []struct{ small, large string }{
 		{"DE", "DE+AT"}, {"EU27 minus CY", "EU27"}, {"FR & cap(47,2,300km)", "FR"}, {"buffer(DE,-7km)", "DE"}, {"PL", "buffer(PL,7km)"}, {"GB", "territorial(GB)"},
+		{"buffer(buffer(DE,-10km),10km)", "DE"}, {"DE", "buffer(buffer(DE,10km),-10km)"}, {"GB", "neutral(GB)"}, {"DE minus DE-BY", "DE"},
 	}
 	r := rand.New(rand.NewPCG(seed, 0))
 	for _, pair := range pairs {

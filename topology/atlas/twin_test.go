@@ -270,6 +270,7 @@ func TestClassIsTight(t *testing.T) {
 	}
 	low := region.root.(shapeNode).low
 	r := rand.New(rand.NewPCG(9, 0))
+	checked := 0
 	for _, id := range randomCells(w, r, low, 300) {
 		id = id.Parent(min(id.Level(), 15))
 		if id.Level() < 12 {
@@ -281,9 +282,15 @@ func TestClassIsTight(t *testing.T) {
 			least, _ = s2.UpdateMinDistance(cell.Center(), w.points[e], w.points[e+1], least)
 		}
 		far := leastMetres(least.Angle()-cell.CapBound().Radius()) > Accuracy*1.02
+		if far {
+			checked++
+		}
 		if got := region.Class(id); far && got == Border {
 			t.Errorf("cell %v is more than the accuracy from Germany's border, and Border", id.ToToken())
 		}
+	}
+	if checked < 50 {
+		t.Errorf("only %d cells were far enough", checked)
 	}
 }
 
