@@ -43,6 +43,9 @@ type Config struct {
 	// Validity is how long a statement is valid after its exchange; 0 means an hour.
 	Validity time.Duration
 
+	// Linger is how long a finished statement waits for others to share a signature with; 0 means 1 ms. It costs no radius.
+	Linger time.Duration
+
 	// MaxExchanges is how many exchanges may be in progress in all, 0 means 1,024; MaxPerPrefix from one IPv4 /24 or IPv6 /48, 0 means 64;
 	// MaxPerCore of one core, 0 means 4.
 	MaxExchanges, MaxPerPrefix, MaxPerCore int
@@ -103,11 +106,12 @@ func (c Config) withDefaults() (Config, error) {
 			*d.field = d.value
 		}
 	}
-	if c.MaxExchanges < 0 || c.MaxPerPrefix < 0 || c.MaxPerCore < 0 || c.MaxHandshakes < 0 || c.RetryFrom < 0 || c.Validity < 0 || c.Drain < 0 {
+	if c.MaxExchanges < 0 || c.MaxPerPrefix < 0 || c.MaxPerCore < 0 || c.MaxHandshakes < 0 || c.RetryFrom < 0 || c.Validity < 0 || c.Drain < 0 || c.Linger < 0 {
 		return c, fmt.Errorf("%w: limits must not be negative", ErrConfig)
 	}
 	c.Validity = orDefault(c.Validity, time.Hour)
 	c.Drain = orDefault(c.Drain, 5*time.Second)
+	c.Linger = orDefault(c.Linger, time.Millisecond)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -135,6 +139,7 @@ type Server struct {
 	rooms   *rooms
 	pending atomic.Int64 // unfinished handshakes
 	port    atomic.Pointer[timing.Port]
+	batcher *batcher
 	stats   counters
 }
 
@@ -148,8 +153,12 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, id: cfg.Key.ID(), rooms: newRooms(cfg.MaxExchanges, cfg.MaxPerPrefix, cfg.MaxPerCore)}
+	s.batcher = newBatcher(cfg.Key, cfg.Linger, maxBatch)
 	return s, s.Reload(cfg.Directory)
 }
+
+// maxBatch is the largest number of statements under one signature: eight hashes of path each.
+const maxBatch = 256
 
 // Reload puts a newer verified directory in force for exchanges that begin from now on. It must list this beacon.
 func (s *Server) Reload(d *directory.Directory) error {
@@ -231,8 +240,10 @@ type rounds struct {
 // accept runs until ctx ends and every exchange has ended.
 func (s *Server) accept(ctx context.Context, listener *quic.Listener, via rounds) error {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var exchanges, signing sync.WaitGroup
+	signing.Go(func() { s.batcher.run(work) })
+	defer signing.Wait()
 	defer stop()
-	var exchanges sync.WaitGroup
 	for {
 		conn, err := listener.Accept(ctx)
 		if err != nil {
@@ -319,7 +330,7 @@ func (s *Server) exchange(ctx context.Context, conn *quic.Conn, via rounds) (*ex
 		admitted = append(admitted, core)
 		return nil
 	}
-	b, err := exchange.NewBeacon(s.machine(conn, ch, via.path, admit))
+	b, err := exchange.NewBeacon(s.machine(ctx, conn, ch, via.path, admit))
 	if err != nil {
 		return nil, err
 	}
@@ -333,13 +344,16 @@ func (s *Server) exchange(ctx context.Context, conn *quic.Conn, via rounds) (*ex
 }
 
 // machine is the configuration of one exchange.
-func (s *Server) machine(conn *quic.Conn, ch channel.Channel, path exchange.PathKind, admit func(identity.ID) error) exchange.BeaconConfig {
+func (s *Server) machine(ctx context.Context, conn *quic.Conn, ch channel.Channel, path exchange.PathKind, admit func(identity.ID) error) exchange.BeaconConfig {
 	opened, seat := conn.RemoteAddr().String(), s.seat.Load()
 	return exchange.BeaconConfig{
 		Key: s.cfg.Key, Limits: s.cfg.Limits, Quality: s.cfg.Clock.Quality(), Path: path,
 		Binding: ch.Binding, ChannelKey: ch.Key, Random: s.cfg.Random,
 		Directory: seat.directory, Before: seat.before, UnixNS: s.cfg.Now().UnixNano(), Admit: admit,
 		Attestation: s.cfg.Attestation, ClockAttested: s.cfg.ClockAttested, Validity: s.cfg.Validity,
+		Seal: func(t identity.ObjectType, payload []byte) (identity.Envelope, error) {
+			return s.batcher.seal(ctx, t, payload)
+		},
 		PathChanged: func() bool { return conn.RemoteAddr().String() != opened },
 	}
 }

@@ -257,6 +257,40 @@ func TestDrain(t *testing.T) {
 	})
 }
 
+// TestBatches: statements that are due together share one signature; each verifies by its path.
+func TestBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(c *server.Config) { c.Linger = 500 * time.Millisecond })
+		defer r.close()
+		var signatures sync.Map
+		var all sync.WaitGroup
+		for _, name := range []string{"core", "other core", "near core", "third core", "fourth core"} {
+			socket := r.socket(name)
+			all.Go(func() {
+				core := exchangetest.Key(t, identity.RoleCore, name)
+				out, err := prober.Run(t.Context(), prober.Config{
+					Key: core, Directory: r.world.Directory, Conn: socket, Attestation: []byte("core result"), Clock: virtual,
+				}, r.world.Challenge(t, core.ID(), nil))
+				if err != nil || len(out.Answers) != 1 {
+					t.Errorf("%s: %v, %v", name, err, out.Failures)
+					return
+				}
+				e := out.Answers[0].Signed.Statement
+				if e.Path == nil || e.Path.Size < 2 {
+					t.Errorf("%s: signed alone", name)
+				}
+				signatures.Store(string(e.Signature), true)
+			})
+		}
+		all.Wait()
+		n := 0
+		signatures.Range(func(_, _ any) bool { n++; return true })
+		if n == 0 || n > 2 {
+			t.Errorf("five statements under %d signatures", n)
+		}
+	})
+}
+
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)

@@ -49,6 +49,8 @@ type Place struct {
 // World is a constellation with one gate and one directory root.
 type World struct {
 	Directory *directory.Directory
+	Signed    []byte            // the same, encoded
+	Root      *identity.Private // who signed it
 	Gate      *identity.Private
 	Beacons   []*identity.Private // in the order of the places
 	Now       time.Time
@@ -63,8 +65,8 @@ func New(t TB, now time.Time, places ...Place) *World {
 // NewEpoch is New with a directory of another epoch.
 func NewEpoch(t TB, epoch uint64, now time.Time, places ...Place) *World {
 	t.Helper()
-	w := &World{Gate: Key(t, identity.RoleGate, "gate"), Now: now}
 	root := Key(t, identity.RoleDirectory, "root")
+	w := &World{Gate: Key(t, identity.RoleGate, "gate"), Root: root, Now: now}
 	from, to := now.Add(-time.Hour).UnixNano(), now.Add(24*time.Hour).UnixNano()
 	d := &directory.Directory{Epoch: epoch, IssuedUnixNS: from, ExpiresUnixNS: to, Gates: []identity.Public{w.Gate.Public()}}
 	for _, p := range places {
@@ -77,11 +79,11 @@ func NewEpoch(t TB, epoch uint64, now time.Time, places ...Place) *World {
 		})
 	}
 	d.Sort()
-	signed, err := directory.Sign(d, root)
-	if err != nil {
+	var err error
+	if w.Signed, err = directory.Sign(d, root); err != nil {
 		t.Fatal(err)
 	}
-	w.Directory, err = directory.Verify(signed, []identity.Public{root.Public()}, 1, now.UnixNano())
+	w.Directory, err = directory.Verify(w.Signed, []identity.Public{root.Public()}, 1, now.UnixNano())
 	if err != nil {
 		t.Fatal(err)
 	}
