@@ -25,7 +25,10 @@ type Agent struct {
 	counted  lock.Units    // units of the meter's reading that are accounted for
 	cpu      time.Duration // the meter's newest reading
 	took     time.Duration // from question to lease, the last time
+	stepTook time.Duration // from question to step key, the last time
+	rate     float64       // CPU time used per time that passed
 	chain    [32]byte      // hash of the last proof that was granted
+	lease    openLease     // the newest one, as far as it is opened
 
 	wake chan struct{} // a lease came in
 	tell sync.Mutex    // keeps events in order
@@ -135,10 +138,7 @@ func (a *Agent) Obtain(ctx context.Context) error {
 		return err
 	}
 	a.event(Event{Kind: Granted, Units: units, Lease: envelope, Took: time.Since(begun)})
-	select {
-	case a.wake <- struct{}{}:
-	default: // one reminder is enough
-	}
+	a.remind()
 	return nil
 }
 
@@ -193,6 +193,7 @@ func (a *Agent) feed(envelope []byte, proof [32]byte, asked time.Time) (lock.Uni
 		return 0, err
 	}
 	a.deadline, a.took = asked.Add(life), time.Since(asked)
+	a.lease = openLease{request: l.Terms.RequestID, key: feed.Key, step: 1, steps: l.Terms.Steps}
 	if a.debt > 0 {
 		a.draw(a.debt)
 	}
@@ -200,6 +201,63 @@ func (a *Agent) feed(envelope []byte, proof [32]byte, asked time.Time) (lock.Uni
 }
 
 const maxLife = 24 * time.Hour
+
+// openLease is how far a lease that is opened in steps has come.
+type openLease struct {
+	request     [16]byte
+	key         lock.Key // of the newest step that is open
+	step, steps uint32
+}
+
+// nextStep opens the next step of the newest lease; false when there is none left.
+func (a *Agent) nextStep(ctx context.Context) (bool, error) {
+	keeper, ok := a.cfg.Gate.(StepKeeper)
+	a.mu.Lock()
+	l, u := a.lease, a.state.Usage()
+	_, left := a.state.Pending()
+	a.mu.Unlock()
+	if !ok || left == 0 || l.step >= l.steps {
+		return false, nil
+	}
+	begun := time.Now()
+	k, err := keeper.StepKey(ctx, StepQuestion{RequestID: l.request, Step: l.step + 1, Usage: u})
+	if err != nil {
+		return true, fmt.Errorf("core: asking for step %d: %w", l.step+1, err)
+	}
+	if lock.PreviousKey(k) != l.key {
+		return true, ErrStep // the lock would forfeit everything for it
+	}
+	a.mu.Lock()
+	if a.lease != l {
+		a.mu.Unlock()
+		return true, nil // a new lease has come in between
+	}
+	before := a.state.Allowance()
+	err = a.step(lock.Open{Key: k})
+	if err == nil {
+		a.lease.key, a.lease.step = k, l.step+1
+		a.stepTook = time.Since(begun)
+	}
+	opened := a.state.Allowance() - min(before, a.state.Allowance())
+	if a.debt > 0 {
+		a.draw(a.debt)
+	}
+	a.mu.Unlock()
+	if err != nil {
+		return true, err
+	}
+	a.event(Event{Kind: Opened, Units: opened, Took: time.Since(begun)})
+	a.remind()
+	return true, nil
+}
+
+// remind wakes the meter: there is something to run on.
+func (a *Agent) remind() {
+	select {
+	case a.wake <- struct{}{}:
+	default: // one reminder is enough
+	}
+}
 
 // draw takes work from the lock; what it cannot pay stays as debt. The caller
 // holds mu.

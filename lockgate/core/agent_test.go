@@ -32,6 +32,24 @@ type gate struct {
 	granted  lock.Units
 	previous [][32]byte
 	replay   []byte // answers with this lease instead
+	steps    uint32 // in which leases are opened
+	opened   int    // steps after the first that were asked for
+	noSteps  bool   // refuses every later step
+}
+
+func seedOf(id [16]byte) lock.Key { return lock.Key(append(make([]byte, 16), id[:]...)) }
+
+func (g *gate) StepKey(_ context.Context, q core.StepQuestion) (lock.Key, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.down:
+		return lock.Key{}, errDown
+	case g.noSteps:
+		return lock.Key{}, &core.Denied{RefusedBy: "revoked"}
+	}
+	g.opened++
+	return keys.StepKey(seedOf(q.RequestID), q.Step, g.steps), nil
 }
 
 var errDown = errors.New("connection refused")
@@ -95,7 +113,8 @@ func (g *gate) Lease(_ context.Context, r core.Request) ([]byte, error) {
 		env, _, err = keys.Issue(g.key, g.core.Public(), keys.Terms{Serial: r.RequestID, RequestID: r.RequestID, Core: g.core.ID(),
 			LockNonce: r.LockNonce, LockSeq: r.LockSeq, Units: uint64(r.Want), Class: uint8(class), PerMille: g.perMille,
 			PolicyHash: [32]byte{1}, ChallengeHash: [32]byte{1}, ProofHash: [32]byte{1}, IssuedUnixNS: now.UnixNano(),
-			NotAfterUnixNS: now.Add(time.Hour).UnixNano(), TOffMS: uint64(g.tOff.Milliseconds())}, nil)
+			NotAfterUnixNS: now.Add(time.Hour).UnixNano(), TOffMS: uint64(g.tOff.Milliseconds()),
+			Steps: max(g.steps, 1)}, seedOf(r.RequestID))
 		if err != nil {
 			return nil, err
 		}
@@ -279,6 +298,24 @@ func TestDegradedRunsAtItsFraction(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		if used, _ := w.Used(); used < 3*time.Second || used > 6*time.Second {
 			t.Errorf("used %v of 20 s at a quarter of the speed", used)
+		}
+	})
+}
+
+// TestStepsAreFetchedAsTheyAreUsed: a lease in ten steps runs without a gap, and
+// stops within a step when the gate refuses the next one.
+func TestStepsAreFetchedAsTheyAreUsed(t *testing.T) {
+	scene(t, func(c *core.Config) { c.Want = 10_000 }, func(t *testing.T, g *gate, w *workloadtest.Fake, s *story) {
+		g.set(func() { g.steps = 10 })
+		time.Sleep(30 * time.Second)
+		used, _ := w.Used()
+		if used < 29*time.Second || s.count(core.Granted) > 5 || s.count(core.Opened) < 25 {
+			t.Errorf("used %v, %d leases, %d steps", used, s.count(core.Granted), s.count(core.Opened))
+		}
+		g.set(func() { g.noSteps, g.deny = true, &core.Denied{RefusedBy: "revoked"} })
+		time.Sleep(2500 * time.Millisecond)
+		if running(w) {
+			t.Error("runs on though no step was opened any more")
 		}
 	})
 }

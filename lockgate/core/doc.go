@@ -66,6 +66,19 @@ type Gate interface {
 	Lease(ctx context.Context, r Request) (lease []byte, err error)
 }
 
+// StepKeeper is a gate whose leases are opened in steps. A Gate that is none
+// must open its leases at once.
+type StepKeeper interface {
+	StepKey(ctx context.Context, q StepQuestion) (lock.Key, error)
+}
+
+// StepQuestion asks for the key of a later step of the newest lease.
+type StepQuestion struct {
+	RequestID [16]byte // of the request that was answered with the lease
+	Step      uint32   // from 2
+	Usage     lock.Usage
+}
+
 // Question asks for a challenge.
 type Question struct {
 	LockNonce lock.Nonce
@@ -122,6 +135,7 @@ type Config struct {
 var (
 	ErrConfig = errors.New("core: key, gate key, gate, prover, memory and want must be set")
 	ErrExited = errors.New("core: the workload has ended by itself")
+	ErrStep   = errors.New("core: the gate's key opens no step of this lease")
 )
 
 func (c Config) fill() (Config, error) {
@@ -161,6 +175,7 @@ const (
 	Challenged Kind = "challenged" // the gate's challenge came
 	Proved     Kind = "proved"     // the proof is made
 	Granted    Kind = "granted"    // the lock took a lease
+	Opened     Kind = "opened"     // the lock took the key of a later step
 	Running    Kind = "running"    // the workload was thawed
 	Allowance  Kind = "allowance"  // some of it is used
 	Frozen     Kind = "frozen"     // the workload was frozen; Reason says why

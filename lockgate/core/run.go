@@ -54,7 +54,7 @@ func (a *Agent) renew(ctx context.Context, low <-chan struct{}) {
 		case <-low:
 		}
 		for pause := a.cfg.Retry; ; pause = min(2*pause, 30*a.cfg.Retry) {
-			err := a.Obtain(ctx)
+			err := a.more(ctx)
 			if err == nil {
 				break
 			}
@@ -72,6 +72,18 @@ func (a *Agent) renew(ctx context.Context, low <-chan struct{}) {
 			}
 		}
 	}
+}
+
+// more gets something to run on: the next step of the lease, or a new lease when
+// the old one's steps or its time will not last until a new one is here.
+func (a *Agent) more(ctx context.Context) error {
+	o := a.outlook()
+	if o.step > 0 && time.Until(o.deadline) > o.ahead && o.left+o.pending > o.burn(o.ahead) {
+		if stepped, err := a.nextStep(ctx); stepped {
+			return err
+		}
+	}
+	return a.Obtain(ctx)
 }
 
 // gate is the meter: it reads, draws, and freezes or thaws. The workload is
@@ -193,19 +205,22 @@ func (m *meter) report(left lock.Units) {
 	m.agent.event(Event{Kind: Allowance})
 }
 
-// askAhead asks for a renewal when about half of a lease is left, or when units
-// or time would run out before a renewal can be here: one takes as long as the
-// last one did, and twice that is waited for at the speed the workload showed.
+// askAhead asks for more when about half of what is open is left (of a lease, or
+// of a step when there are more of them), or when units or time would run out
+// before more can be here.
 func (m *meter) askAhead(left lock.Units, used time.Duration) {
+	elapsed := max(time.Since(m.begun), time.Millisecond)
+	m.agent.setRate(min(float64(used)/float64(elapsed), float64(m.cores)))
+	o := m.agent.outlook()
 	if m.mark == 0 {
 		m.mark = max(lock.Units(m.agent.jitter(time.Duration(min(m.agent.cfg.Want, 1<<60))))/2, 1)
 	}
-	took, deadline := m.agent.outlook()
-	ahead := 2*took + m.agent.cfg.Tick
-	elapsed := max(time.Since(m.begun), time.Millisecond)
-	burn := lock.Units(min(float64(used)/float64(elapsed), float64(m.cores)) * float64(ahead/Unit))
-	inTime := left == 0 || time.Until(deadline) > ahead
-	if left > m.mark && left > burn && inTime {
+	mark, burn := m.mark, o.burn(o.ahead)
+	if o.step > 0 && o.left+o.pending > burn {
+		mark, burn = o.step/2, min(o.burn(o.stepAhead), o.step)
+	}
+	inTime := left == 0 || time.Until(o.deadline) > o.ahead
+	if left > mark && left > burn && inTime {
 		return
 	}
 	m.mark = 0 // drawn anew for the next time
@@ -258,11 +273,36 @@ func (a *Agent) account(used time.Duration) (left lock.Units, perMille uint16, f
 	return a.state.Allowance(), perMille, forfeited
 }
 
-// outlook is how long the last renewal took and when the lease runs out.
-func (a *Agent) outlook() (took time.Duration, deadline time.Time) {
+// outlook is what the agent expects.
+type outlook struct {
+	left, pending lock.Units    // open, and still to be opened in steps
+	step          lock.Units    // of the steps that are left; 0: there are none
+	deadline      time.Time     // when the lease runs out
+	ahead         time.Duration // how long before the end to ask for a lease: twice as long as the last took
+	stepAhead     time.Duration // and for a step
+	rate          float64       // CPU time used per time that passed
+}
+
+// burn is what is used up in a time.
+func (o outlook) burn(d time.Duration) lock.Units {
+	return lock.Units(o.rate * float64(d/Unit))
+}
+
+func (a *Agent) outlook() outlook {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.took, a.deadline
+	o := outlook{left: a.state.Allowance(), deadline: a.deadline, ahead: 2*a.took + a.cfg.Tick, stepAhead: 2*a.stepTook + a.cfg.Tick, rate: a.rate}
+	var steps uint32
+	if o.pending, steps = a.state.Pending(); steps > 0 {
+		o.step = max(o.pending/lock.Units(steps), 1)
+	}
+	return o
+}
+
+func (a *Agent) setRate(rate float64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.rate = rate
 }
 
 // forfeit drops the allowance but not the nonce of a renewal under way. The

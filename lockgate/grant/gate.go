@@ -34,6 +34,11 @@ type Config struct {
 	// checkpoint before the lease is sent; ledger.Log is one.
 	Ledger Publisher
 
+	// StepSecret is what the keys of later steps follow from; gates on one store
+	// share it. Zero: drawn at the start, so that leases in steps end with the
+	// process.
+	StepSecret [32]byte
+
 	Metro, Random        int              // beacons near the claim, and drawn; both 0: 8 and 4
 	RoundsMin, RoundsMax uint64           // valid rounds needed, and sent at most, per beacon; 0: 8 and 32
 	TTL                  time.Duration    // of a challenge; 0: the policy's greatest age, at most a minute
@@ -89,6 +94,11 @@ func New(ctx context.Context, cfg Config) (*Gate, error) {
 	}
 	if cfg.Entropy == nil {
 		cfg.Entropy = rand.Reader
+	}
+	if cfg.StepSecret == ([32]byte{}) {
+		if _, err := io.ReadFull(cfg.Entropy, cfg.StepSecret[:]); err != nil {
+			return nil, fmt.Errorf("grant: no entropy: %w", err)
+		}
 	}
 	g := &Gate{cfg: cfg, roots: identity.NewRootCache(4096)}
 	if err := g.SetDirectory(ctx, cfg.Directory); err != nil {

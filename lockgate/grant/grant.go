@@ -184,13 +184,13 @@ func (g *Gate) release(ctx context.Context, r Request, hash [32]byte, a store.Ac
 		IssuedUnixNS: out.Record.DecidedUnixNS, NotAfterUnixNS: out.Record.DecidedUnixNS + int64(f.Life),
 		TOffMS: max(min(*rules.policy.TOffMS, uint64(f.Life/time.Millisecond)), 1)}
 	class, perMille := rules.policy.Class()
-	terms.Class, terms.PerMille = uint8(class), perMille
+	terms.Class, terms.PerMille, terms.Steps = uint8(class), perMille, rules.policy.Steps(f.Units)
 	for _, b := range [][]byte{terms.Serial[:], out.Record.Salt[:]} {
 		if _, err := io.ReadFull(g.cfg.Entropy, b); err != nil {
 			return fmt.Errorf("grant: no entropy: %w", err)
 		}
 	}
-	env, lease, err := keys.Issue(g.cfg.Key, f.Verified.Core, terms, g.cfg.Entropy)
+	env, lease, err := keys.Issue(g.cfg.Key, f.Verified.Core, terms, g.seed(terms.Serial))
 	if err != nil {
 		return err
 	}

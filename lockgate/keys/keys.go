@@ -59,6 +59,7 @@ type Terms struct {
 	IssuedUnixNS   int64       `cbor:"12,keyasint"` // the gate's clock
 	NotAfterUnixNS int64       `cbor:"13,keyasint"` // the proof says nothing of the place after this
 	TOffMS         uint64      `cbor:"14,keyasint"` // the workload stops within this of the last lease
+	Steps          uint32      `cbor:"15,keyasint"` // in which it is opened, see lock; 1: all at once
 }
 
 // Lease is the signed object: terms and the wrapped key.
@@ -78,12 +79,29 @@ func (l Lease) Hash() ([32]byte, error) {
 	return identity.Hash("lease", b), nil
 }
 
-// Issue draws a fresh key, wraps it to the core and signs the lease. random nil
-// means the system's generator.
-func Issue(gate *identity.Private, core identity.Public, t Terms, random io.Reader) ([]byte, Lease, error) {
+// StepKey is the key of a lease's step, from 1 to steps: the seed is the last
+// one, and each is the hash of the one after it.
+func StepKey(seed lock.Key, step, steps uint32) lock.Key {
+	for range steps - min(step, steps) {
+		seed = lock.PreviousKey(seed)
+	}
+	return seed
+}
+
+// RandomSeed draws a seed for one lease.
+func RandomSeed(random io.Reader) (seed lock.Key, err error) {
 	if random == nil {
 		random = rand.Reader
 	}
+	if _, err := io.ReadFull(random, seed[:]); err != nil {
+		return lock.Key{}, fmt.Errorf("keys: no randomness for a key: %w", err)
+	}
+	return seed, nil
+}
+
+// Issue wraps the first key of the seed's chain to the core and signs the lease.
+// The seed must be secret and of this lease alone.
+func Issue(gate *identity.Private, core identity.Public, t Terms, seed lock.Key) ([]byte, Lease, error) {
 	l := Lease{Version: Version, Terms: t}
 	if err := l.validate(); err != nil {
 		return nil, Lease{}, err
@@ -91,10 +109,7 @@ func Issue(gate *identity.Private, core identity.Public, t Terms, random io.Read
 	if core.ID() != t.Core {
 		return nil, Lease{}, ErrCore
 	}
-	var k lock.Key
-	if _, err := io.ReadFull(random, k[:]); err != nil {
-		return nil, Lease{}, fmt.Errorf("keys: no randomness for a key: %w", err)
-	}
+	k := StepKey(seed, 1, t.Steps)
 	l.KeyHash = lock.HashKey(lock.Nonce(t.LockNonce), k)
 	info, err := t.info()
 	if err != nil {
@@ -168,7 +183,7 @@ func Open(envelope []byte, gate identity.Public, core *identity.Private) (Lease,
 
 func (l Lease) grant() lock.Grant {
 	return lock.Grant{Nonce: l.Terms.LockNonce, Units: lock.Units(l.Terms.Units), Class: lock.Class(l.Terms.Class),
-		PerMille: l.Terms.PerMille, KeyHash: l.KeyHash}
+		PerMille: l.Terms.PerMille, KeyHash: l.KeyHash, Steps: l.Terms.Steps}
 }
 
 // info binds the wrapped key to every term, so that a wrapped key cut out of
@@ -189,7 +204,8 @@ func (l Lease) validate() error {
 	t := l.Terms
 	var zero [32]byte
 	if t.Serial == [16]byte{} || t.RequestID == [16]byte{} || t.Core.IsZero() || t.LockNonce == zero || t.LockSeq == 0 ||
-		t.Units == 0 || t.PolicyHash == zero || t.ChallengeHash == zero || t.ProofHash == zero || t.TOffMS == 0 || t.IssuedUnixNS <= 0 {
+		t.Units == 0 || t.PolicyHash == zero || t.ChallengeHash == zero || t.ProofHash == zero || t.TOffMS == 0 || t.IssuedUnixNS <= 0 ||
+		t.Steps == 0 || t.Steps > lock.MaxSteps || uint64(t.Steps) > t.Units {
 		return ErrField
 	}
 	if t.NotAfterUnixNS <= t.IssuedUnixNS {

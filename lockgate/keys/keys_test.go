@@ -19,10 +19,13 @@ func key(t testing.TB, role identity.Role, n byte) *identity.Private {
 	return k
 }
 
+// seed of every lease here; a gate takes another for each.
+var seed = lock.Key{8}
+
 func terms(core *identity.Private, n lock.Nonce) keys.Terms {
 	return keys.Terms{Serial: [16]byte{1}, RequestID: [16]byte{2}, Core: core.ID(), LockNonce: n, LockSeq: 1, Units: 50,
 		Class: uint8(lock.Full), PerMille: 1000, PolicyHash: [32]byte{3}, ChallengeHash: [32]byte{4}, ProofHash: [32]byte{5},
-		IssuedUnixNS: 1000, NotAfterUnixNS: 2000, TOffMS: 100}
+		IssuedUnixNS: 1000, NotAfterUnixNS: 2000, TOffMS: 100, Steps: 1}
 }
 
 // TestStolenLeaseIsUseless: only the core that a lease is for gets from its
@@ -35,7 +38,7 @@ func TestStolenLeaseIsUseless(t *testing.T) {
 	}
 	s, _, _ = s.Step(lock.Ask{Entropy: [32]byte{1}})
 	n, _ := s.Outstanding()
-	env, lease, err := keys.Issue(gate, core.Public(), terms(core, n), nil)
+	env, lease, err := keys.Issue(gate, core.Public(), terms(core, n), seed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +49,7 @@ func TestStolenLeaseIsUseless(t *testing.T) {
 		t.Fatal("any signer will do")
 	}
 	// Everything that is public of the lease, without the wrapped key's content.
-	guess := lock.Feed{Grant: lock.Grant{Nonce: n, Units: 50, Class: lock.Full, PerMille: 1000, KeyHash: lease.KeyHash}}
+	guess := lock.Feed{Grant: lock.Grant{Nonce: n, Units: 50, Class: lock.Full, PerMille: 1000, KeyHash: lease.KeyHash, Steps: 1}}
 	if _, _, err := s.Step(guess); !errors.Is(err, lock.ErrKey) {
 		t.Fatal(err)
 	}
@@ -62,16 +65,16 @@ func TestStolenLeaseIsUseless(t *testing.T) {
 
 func TestWrappedKeyBelongsToItsTerms(t *testing.T) {
 	gate, core := key(t, identity.RoleGate, 1), key(t, identity.RoleCore, 2)
-	_, a, err := keys.Issue(gate, core.Public(), terms(core, lock.Nonce{1}), nil)
+	_, a, err := keys.Issue(gate, core.Public(), terms(core, lock.Nonce{1}), seed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, b, err := keys.Issue(gate, core.Public(), terms(core, lock.Nonce{2}), nil)
+	_, b, err := keys.Issue(gate, core.Public(), terms(core, lock.Nonce{2}), seed)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if bytes.Equal(a.Wrapped, b.Wrapped) || a.KeyHash == b.KeyHash {
-		t.Fatal("two leases share a key")
+		t.Fatal("two leases look alike")
 	}
 	ha, _ := a.Hash()
 	hb, _ := b.Hash()
@@ -87,6 +90,7 @@ func TestIssueRefusesIncompleteTerms(t *testing.T) {
 		want   error
 	}{
 		"no serial":     {func(t *keys.Terms) { t.Serial = [16]byte{} }, keys.ErrField},
+		"no steps":      {func(t *keys.Terms) { t.Steps = 0 }, keys.ErrField},
 		"no units":      {func(t *keys.Terms) { t.Units = 0 }, keys.ErrField},
 		"no policy":     {func(t *keys.Terms) { t.PolicyHash = [32]byte{} }, keys.ErrField},
 		"no lock nonce": {func(t *keys.Terms) { t.LockNonce = [32]byte{} }, keys.ErrField},
@@ -96,15 +100,48 @@ func TestIssueRefusesIncompleteTerms(t *testing.T) {
 	} {
 		tm := terms(core, lock.Nonce{1})
 		c.change(&tm)
-		if _, _, err := keys.Issue(gate, core.Public(), tm, nil); !errors.Is(err, c.want) {
+		if _, _, err := keys.Issue(gate, core.Public(), tm, seed); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
+// TestStepKeysOpenALease: the keys of the later steps follow from the seed, and
+// the lock takes them one by one.
+func TestStepKeysOpenALease(t *testing.T) {
+	gate, core := key(t, identity.RoleGate, 1), key(t, identity.RoleCore, 2)
+	s, err := lock.Boot(lock.Config{ID: core.ID(), Cap: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _, _ = s.Step(lock.Ask{})
+	n, _ := s.Outstanding()
+	tm := terms(core, n)
+	tm.Steps = 5
+	env, _, err := keys.Issue(gate, core.Public(), tm, seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, feed, err := keys.Open(env, gate.Public(), core)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, _, err = s.Step(feed); err != nil || s.Allowance() != 10 {
+		t.Fatal(s.Allowance(), err)
+	}
+	for step := uint32(2); step <= 5; step++ {
+		if s, _, err = s.Step(lock.Open{Key: keys.StepKey(seed, step, 5)}); err != nil || s.Allowance() != lock.Units(10*step) {
+			t.Fatal(step, s.Allowance(), err)
+		}
+	}
+	if a, err := keys.RandomSeed(nil); err != nil || a == (lock.Key{}) {
+		t.Fatal(a, err)
+	}
+}
+
 func TestEveryFlippedBitIsRefused(t *testing.T) {
 	gate, core := key(t, identity.RoleGate, 1), key(t, identity.RoleCore, 2)
-	env, _, err := keys.Issue(gate, core.Public(), terms(core, lock.Nonce{1}), nil)
+	env, _, err := keys.Issue(gate, core.Public(), terms(core, lock.Nonce{1}), seed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +156,7 @@ func TestEveryFlippedBitIsRefused(t *testing.T) {
 
 func FuzzVerify(f *testing.F) {
 	gate, core := key(f, identity.RoleGate, 1), key(f, identity.RoleCore, 2)
-	env, _, err := keys.Issue(gate, core.Public(), terms(core, lock.Nonce{1}), nil)
+	env, _, err := keys.Issue(gate, core.Public(), terms(core, lock.Nonce{1}), seed)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -135,7 +172,7 @@ func FuzzVerify(f *testing.F) {
 func BenchmarkIssue(b *testing.B) {
 	gate, core := key(b, identity.RoleGate, 1), key(b, identity.RoleCore, 2)
 	for b.Loop() {
-		if _, _, err := keys.Issue(gate, core.Public(), terms(core, lock.Nonce{1}), nil); err != nil {
+		if _, _, err := keys.Issue(gate, core.Public(), terms(core, lock.Nonce{1}), seed); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -28,13 +28,25 @@
 // the two are a Work that asks for nothing, and an Ask on a lock whose words
 // are spoilt, which is idle anyway.
 //
-//	            Ask               Feed, good           Feed, bad   Work u<a    Work u≥a    Halt
-//	Idle        Idle, new n       Active a=units       Idle !      Idle !      Idle !      Idle
-//	Active a    Active a, new n   Active min(a+u,cap)  Idle !      Active a-u  Idle        Idle
+//	            Ask               Feed, good           Open, good           Feed or Open, bad  Work u<a    Work u≥a    Halt
+//	Idle        Idle, new n       Active a=s           Active a=s           Idle !             Idle !      Idle !      Idle
+//	Active a    Active a, new n   Active min(a+s,cap)  Active min(a+s,cap)  Idle !             Active a-u  Idle        Idle
 //
 // Boot (power on) always starts in Idle with no nonce outstanding. Degraded is
 // not a state: it is a class of lease, and Active carries the class of the
 // newest one.
+//
+// # Steps
+//
+// A lease may be opened in steps (s is a step's units): its first key comes with
+// it, the others later, one by one, as long as the gate still agrees. They form a
+// hash chain (PayWord, Rivest and Shamir 1996): each key is the preimage of the
+// one before, so a step costs one hash and no signature, a key opens its step
+// once, and a key that was lost on the way is made good by the next. The chain is
+// made anew for each lease and hangs on its nonce; a table of targets that
+// outlives a lease would have to remember durably which of them were used, and a
+// lost write would open one twice. Running dry between two steps keeps the chain,
+// as it keeps the nonce; every refusal forfeits both.
 package lock
 
 import (
@@ -43,6 +55,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 )
 
 // Units count compute. One unit is one millisecond of CPU time of the
@@ -105,6 +118,8 @@ var (
 	ErrKey      = errors.New("lock: the key is not the one the lease names")
 	ErrClass    = errors.New("lock: unknown class of lease, or a fraction that does not fit it")
 	ErrUnits    = errors.New("lock: a lease of zero units")
+	ErrSteps    = errors.New("lock: a lease of no steps, of too many, or of more steps than units")
+	ErrNoSteps  = errors.New("lock: no step is left to open")
 	ErrIdle     = errors.New("lock: idle, no allowance to draw work from")
 	ErrNoWork   = errors.New("lock: work of zero units")
 	ErrEvent    = errors.New("lock: unknown event")
@@ -120,6 +135,23 @@ type Grant struct {
 	Class    Class
 	PerMille uint16   // speed in thousandths: 1000 for Full, 1..999 for Degraded
 	KeyHash  [32]byte // HashKey of the key that opens this lease
+	Steps    uint32   // in which it is opened; 1 for all at once
+}
+
+// MaxSteps of one lease.
+const MaxSteps = 4096
+
+// maxSkip is how many keys may be lost on the way in a row: it bounds the hashes
+// that one Open can cost.
+const maxSkip = 64
+
+// PreviousKey is the key of the step before: whoever knows a key knows all that
+// came before it, and none that come after.
+func PreviousKey(k Key) Key {
+	var buf [len(stepContext) + 32]byte
+	copy(buf[:], stepContext)
+	copy(buf[len(stepContext):], k[:])
+	return sha256.Sum256(buf[:])
 }
 
 // HashKey binds a key to the nonce it is for, so that a key revealed for one
@@ -134,6 +166,7 @@ func HashKey(n Nonce, k Key) [32]byte {
 
 const (
 	keyContext   = "ursa/1 lock key\x00"
+	stepContext  = "ursa/1 lock step\x00"
 	nonceContext = "ursa/1 lock nonce\x00"
 )
 
@@ -157,7 +190,30 @@ type State struct {
 	nonce       Nonce
 	outstanding bool
 	spoilt      bool
+	chain       chain
 }
+
+// chain is what is left to open of the newest lease.
+type chain struct {
+	last   Key    // the newest key that opened a step
+	units  Units  // of the whole lease
+	steps  uint32 // of the whole lease; 0: no lease
+	opened uint32
+}
+
+// until is how many units the first n steps are worth: evenly spread, the sum
+// exact.
+func (c chain) until(n uint32) Units {
+	if c.steps == 0 {
+		return 0
+	}
+	hi, lo := bits.Mul64(uint64(c.units), uint64(n))
+	q, _ := bits.Div64(hi, lo, uint64(c.steps)) // n ≤ steps, so the quotient fits
+	return Units(q)
+}
+
+// pending are the units that are not opened yet.
+func (c chain) pending() Units { return c.units - c.until(c.opened) }
 
 // Phase says whether work is let through.
 func (s State) Phase() Phase { return s.phase }
@@ -174,6 +230,10 @@ func (s State) Speed() (Class, uint16, bool) {
 // Outstanding is the nonce that a lease may answer, if there is one.
 func (s State) Outstanding() (Nonce, bool) { return s.nonce, s.outstanding }
 
+// Pending are the units of the newest lease whose steps are not opened yet, and
+// the number of those steps.
+func (s State) Pending() (Units, uint32) { return s.chain.pending(), s.chain.steps - s.chain.opened }
+
 // Words are what has to survive power loss; see Output.Persist.
 func (s State) Words() Words { return s.words }
 
@@ -187,7 +247,7 @@ func (s State) Usage() Usage {
 }
 
 // Usage is what a lock says of its life so far. Accepted = Used + Allowance +
-// what was forfeited at the cap or by falling to Idle.
+// what is pending; what is forfeited counts as used.
 type Usage struct {
 	Seq       uint64 // nonces ever issued
 	Redeemed  uint64 // the Seq of the newest nonce whose lease was accepted; 0: none yet
@@ -196,7 +256,7 @@ type Usage struct {
 	Allowance Units  // units that may still be worked
 }
 
-// Event is something that happens to a lock: Ask, Feed, Work or Halt.
+// Event is something that happens to a lock: Ask, Feed, Open, Work or Halt.
 type Event interface{ isEvent() }
 
 // Ask makes the lock issue a fresh nonce. Any earlier one is void from then on.
@@ -208,6 +268,9 @@ type Feed struct {
 	Key   Key
 }
 
+// Open hands the lock the key of a later step of the lease that it was fed.
+type Open struct{ Key Key }
+
 // Work draws units from the allowance.
 type Work struct{ Units Units }
 
@@ -216,6 +279,7 @@ type Halt struct{}
 
 func (Ask) isEvent()  {}
 func (Feed) isEvent() {}
+func (Open) isEvent() {}
 func (Work) isEvent() {}
 func (Halt) isEvent() {}
 
@@ -236,7 +300,9 @@ func (s State) Step(ev Event) (State, Output, error) {
 		if err := s.check(ev); err != nil {
 			return s.idle(), Output{}, err
 		}
-		return s.accept(ev.Grant)
+		return s.accept(ev)
+	case Open:
+		return s.open(ev.Key)
 	case Work:
 		return s.work(ev.Units)
 	case Halt:
@@ -275,6 +341,9 @@ func (s State) check(ev Feed) error {
 	if g.Units == 0 {
 		return ErrUnits
 	}
+	if g.Steps == 0 || g.Steps > MaxSteps || Units(g.Steps) > g.Units {
+		return ErrSteps
+	}
 	switch g.Class {
 	case Full:
 		if g.PerMille != 1000 {
@@ -293,16 +362,47 @@ func (s State) check(ev Feed) error {
 	return nil
 }
 
-func (s State) accept(g Grant) (State, Output, error) {
+func (s State) accept(ev Feed) (State, Output, error) {
+	g := ev.Grant
 	s.nonce, s.outstanding = Nonce{}, false
+	s.words.Used = add(s.words.Used, s.chain.pending()) // of the lease before
 	s.words.Redeemed = s.words.Seq
 	s.words.Accepted = add(s.words.Accepted, g.Units)
-	room := s.cfg.Cap - s.allowance // allowance never exceeds the cap
-	taken := min(g.Units, room)
-	s.words.Used = add(s.words.Used, g.Units-taken) // what the cap cuts off is forfeited
-	s.allowance += taken
-	s.phase, s.class, s.perMille = Active, g.Class, g.PerMille
+	s.class, s.perMille = g.Class, g.PerMille
+	s.chain = chain{last: ev.Key, units: g.Units, steps: g.Steps}
+	s = s.advance(1)
 	return s, Output{Persist: s.words.Encode()}, nil
+}
+
+// open accepts the key of the next step, or of one soon after it: the keys
+// between follow from it.
+func (s State) open(k Key) (State, Output, error) {
+	left := min(s.chain.steps-s.chain.opened, maxSkip)
+	if left == 0 {
+		return s.idle(), Output{}, ErrNoSteps
+	}
+	at := k
+	for n := range left {
+		at = PreviousKey(at)
+		if subtle.ConstantTimeCompare(at[:], s.chain.last[:]) == 1 {
+			s.chain.last = k
+			return s.advance(n + 1), Output{}, nil
+		}
+	}
+	return s.idle(), Output{}, ErrKey
+}
+
+// advance opens steps: their units become allowance, up to the cap.
+func (s State) advance(n uint32) State {
+	u := s.chain.until(s.chain.opened+n) - s.chain.until(s.chain.opened)
+	s.chain.opened += n
+	taken := min(u, s.cfg.Cap-s.allowance)    // allowance never exceeds the cap
+	s.words.Used = add(s.words.Used, u-taken) // what the cap cuts off is forfeited
+	s.allowance += taken
+	if s.allowance > 0 {
+		s.phase = Active
+	}
+	return s
 }
 
 func (s State) work(u Units) (State, Output, error) {
@@ -320,17 +420,19 @@ func (s State) work(u Units) (State, Output, error) {
 	return s, Output{}, nil
 }
 
-// spend ends the allowance but keeps the nonce: running dry is no offence, and
-// the renewal may be on its way.
+// spend ends the allowance but keeps nonce and chain: running dry is no offence,
+// and the next key may be on its way.
 func (s State) spend(u Units) State {
 	s.words.Used = add(s.words.Used, u)
-	s.phase, s.class, s.perMille, s.allowance = Idle, 0, 0, 0
+	s.phase, s.allowance = Idle, 0
 	return s
 }
 
-// idle forfeits everything: allowance and nonce.
+// idle forfeits everything: allowance, chain and nonce.
 func (s State) idle() State {
 	s = s.spend(s.allowance)
+	s.words.Used = add(s.words.Used, s.chain.pending())
+	s.chain, s.class, s.perMille = chain{}, 0, 0
 	s.nonce, s.outstanding = Nonce{}, false
 	return s
 }

@@ -24,7 +24,7 @@ func boot(t testing.TB, slots ...[]byte) lock.State {
 func lease(n lock.Nonce, units lock.Units) lock.Feed {
 	k := lock.Key{7}
 	copy(k[1:], n[:])
-	return lock.Feed{Grant: lock.Grant{Nonce: n, Units: units, Class: lock.Full, PerMille: 1000, KeyHash: lock.HashKey(n, k)}, Key: k}
+	return lock.Feed{Grant: lock.Grant{Nonce: n, Units: units, Class: lock.Full, PerMille: 1000, KeyHash: lock.HashKey(n, k), Steps: 1}, Key: k}
 }
 
 func TestTable(t *testing.T) {
@@ -58,6 +58,11 @@ func TestTable(t *testing.T) {
 		{"renewal adds and saturates at the cap", renew, lease(n2, 9), lock.Active, 3, nil},
 		{"other key", asked, flip(good, func(f *lock.Feed) { f.Key[3] ^= 1 }), lock.Idle, 0, lock.ErrKey},
 		{"no units", asked, flip(good, func(f *lock.Feed) { f.Grant.Units = 0 }), lock.Idle, 0, lock.ErrUnits},
+		{"no steps", asked, flip(good, func(f *lock.Feed) { f.Grant.Steps = 0 }), lock.Idle, 0, lock.ErrSteps},
+		{"more steps than units", asked, flip(good, func(f *lock.Feed) { f.Grant.Steps = 3 }), lock.Idle, 0, lock.ErrSteps},
+		{"too many steps", asked, flip(good, func(f *lock.Feed) { f.Grant.Steps = lock.MaxSteps + 1; f.Grant.Units = 1 << 40 }), lock.Idle, 0, lock.ErrSteps},
+		{"a step of a lease of one step", active, lock.Open{Key: good.Key}, lock.Idle, 0, lock.ErrNoSteps},
+		{"a step of no lease", idle, lock.Open{}, lock.Idle, 0, lock.ErrNoSteps},
 		{"no class", asked, flip(good, func(f *lock.Feed) { f.Grant.Class = 0 }), lock.Idle, 0, lock.ErrClass},
 		{"full at half speed", asked, flip(good, func(f *lock.Feed) { f.Grant.PerMille = 500 }), lock.Idle, 0, lock.ErrClass},
 		{"degraded at full speed", asked, flip(good, func(f *lock.Feed) { f.Grant.Class = lock.Degraded }), lock.Idle, 0, lock.ErrClass},
@@ -79,11 +84,102 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// stepped makes a lease in steps and its keys in the order of their steps.
+func stepped(n lock.Nonce, units lock.Units, steps int) (lock.Feed, []lock.Key) {
+	keys := make([]lock.Key, steps)
+	k := lock.Key{5}
+	copy(k[1:], n[:])
+	for i := steps - 1; i >= 0; i-- {
+		keys[i] = k
+		k = lock.PreviousKey(k)
+	}
+	return lock.Feed{Grant: lock.Grant{Nonce: n, Units: units, Class: lock.Full, PerMille: 1000, Steps: uint32(steps),
+		KeyHash: lock.HashKey(n, keys[0])}, Key: keys[0]}, keys
+}
+
+// TestSteps: a lease of ten units in four steps (2, 3, 2, 3), under a cap that
+// they do not reach.
+func TestSteps(t *testing.T) {
+	fed := func() (lock.State, []lock.Key) {
+		s, err := lock.Boot(lock.Config{ID: [32]byte{1}, Cap: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, _, _ = s.Step(lock.Ask{})
+		n, _ := s.Outstanding()
+		f, keys := stepped(n, 10, 4)
+		if s, _, err = s.Step(f); err != nil || s.Allowance() != 2 {
+			t.Fatal(s.Allowance(), err)
+		}
+		return s, keys
+	}
+	s, keys := fed()
+	for i, want := range []lock.Units{5, 7, 10} {
+		next, out, err := s.Step(lock.Open{Key: keys[i+1]})
+		if err != nil || next.Allowance() != want || len(out.Persist) != 0 {
+			t.Fatalf("step %d: %d, %v", i+2, next.Allowance(), err)
+		}
+		s = next
+	}
+	if s, _, err := s.Step(lock.Open{Key: keys[3]}); !errors.Is(err, lock.ErrNoSteps) || s.Phase() != lock.Idle {
+		t.Fatalf("a fifth step: %v", err)
+	}
+	s, keys = fed()
+	s, _, _ = s.Step(lock.Work{Units: 2})
+	if s.Phase() != lock.Idle {
+		t.Fatal("it is not dry")
+	}
+	if s, _, err := s.Step(lock.Open{Key: keys[2]}); err != nil || s.Allowance() != 5 || s.Phase() != lock.Active {
+		t.Fatalf("a key was lost, and the next does not make it good: %d %v", s.Allowance(), err)
+	}
+	s, keys = fed()
+	s, _, _ = s.Step(lock.Open{Key: keys[1]})
+	for name, k := range map[string]lock.Key{"again": keys[1], "the one before": keys[0], "made up": {9}} {
+		next, _, err := s.Step(lock.Open{Key: k})
+		if !errors.Is(err, lock.ErrKey) || next.Phase() != lock.Idle || next.Usage().Used != 10 {
+			t.Errorf("%s: %v, %+v", name, err, next.Usage())
+		}
+		if _, _, err := next.Step(lock.Open{Key: keys[2]}); !errors.Is(err, lock.ErrNoSteps) {
+			t.Errorf("%s: the chain outlives the refusal: %v", name, err)
+		}
+	}
+}
+
+func TestStepsAddUp(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		units := lock.Units(rapid.Uint64Range(1, 1<<62).Draw(t, "units"))
+		steps := rapid.IntRange(1, int(min(units, 300))).Draw(t, "steps")
+		s, err := lock.Boot(lock.Config{ID: [32]byte{1}, Cap: ^lock.Units(0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, _, _ = s.Step(lock.Ask{})
+		n, _ := s.Outstanding()
+		f, keys := stepped(n, units, steps)
+		if s, _, err = s.Step(f); err != nil {
+			t.Fatal(err)
+		}
+		for i := 1; i < steps; {
+			i = min(i+rapid.IntRange(1, 64).Draw(t, "skip"), steps)
+			if s, _, err = s.Step(lock.Open{Key: keys[i-1]}); err != nil && i > 1 {
+				t.Fatal(err)
+			}
+		}
+		if steps > 1 && s.Allowance() != units {
+			t.Fatalf("%d of %d units in %d steps", s.Allowance(), units, steps)
+		}
+	})
+}
+
 // checkAccount holds for every reachable state.
-func checkAccount(t testing.TB, s lock.State) {
+func checkAccount(t interface {
+	Helper()
+	Fatalf(string, ...any)
+}, s lock.State) {
 	t.Helper()
 	u := s.Usage()
-	if u.Used > u.Accepted || u.Allowance > u.Accepted-u.Used || u.Allowance > cfg.Cap {
+	pending, _ := s.Pending()
+	if u.Accepted != u.Used+u.Allowance+pending || u.Allowance > cfg.Cap {
 		t.Fatalf("account does not add up: %+v", u)
 	}
 	if (s.Phase() == lock.Idle) != (s.Allowance() == 0) {
@@ -293,8 +389,21 @@ func TestRandomWalk(t *testing.T) {
 		}
 		used := map[lock.Nonce]bool{}
 		var nonces []lock.Nonce
+		var keys []lock.Key
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			switch rapid.IntRange(0, 4).Draw(t, "event") {
+			checkAccount(t, s)
+			switch rapid.IntRange(0, 6).Draw(t, "event") {
+			case 5:
+				if n, ok := s.Outstanding(); ok {
+					var f lock.Feed
+					f, keys = stepped(n, 7, rapid.IntRange(1, 7).Draw(t, "of"))
+					used[n] = true
+					s, _, _ = s.Step(f)
+				}
+			case 6:
+				if len(keys) > 0 {
+					s, _, _ = s.Step(lock.Open{Key: keys[rapid.IntRange(0, len(keys)-1).Draw(t, "key")]})
+				}
 			case 0:
 				var e [32]byte
 				copy(e[:], fmt.Sprint(len(nonces)))
@@ -329,6 +438,24 @@ func FuzzDecodeWords(f *testing.F) {
 			t.Fatalf("two encodings of %+v", w)
 		}
 	})
+}
+
+func BenchmarkOpen(b *testing.B) {
+	s, err := lock.Boot(lock.Config{ID: [32]byte{1}, Cap: 1 << 40})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, _, _ = s.Step(lock.Ask{})
+	n, _ := s.Outstanding()
+	f, keys := stepped(n, 1000, 2)
+	if s, _, err = s.Step(f); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, _, err := s.Step(lock.Open{Key: keys[1]}); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 func BenchmarkStep(b *testing.B) {

@@ -60,6 +60,16 @@ type Policy struct {
 	NotAfterUnixNS  *int64                  `cbor:"16,keyasint,omitempty"` // time window: to (excluded)
 	PerMille        *uint64                 `cbor:"17,keyasint,omitempty"` // speed granted in thousandths; absent: full
 	Audience        string                  `cbor:"18,keyasint,omitempty"` // the constellation whose attestation results count
+	StepUnits       *uint64                 `cbor:"19,keyasint,omitempty"` // units that one key opens, at least; absent: a lease is opened at once
+}
+
+// Steps is in how many steps a lease of so many units is opened.
+func (p Policy) Steps(units lock.Units) uint32 {
+	if p.StepUnits == nil || *p.StepUnits == 0 {
+		return 1
+	}
+	n := uint64(units) / *p.StepUnits
+	return uint32(min(max(n, 1), lock.MaxSteps))
 }
 
 // MaxSize is the most bytes that an encoded policy may have.
@@ -174,6 +184,9 @@ func (p Policy) Validate() []error {
 	}
 	if p.PerMille != nil && (*p.PerMille == 0 || *p.PerMille > fullPerMille) {
 		bad("per_mille is %d: set it to 1..%d", *p.PerMille, fullPerMille)
+	}
+	if p.StepUnits != nil && (*p.StepUnits == 0 || *p.StepUnits > 1<<62) {
+		bad("step_units is %d: set it to at least 1", *p.StepUnits)
 	}
 	switch {
 	case p.NotBeforeUnixNS == nil || p.NotAfterUnixNS == nil:

@@ -69,12 +69,13 @@ func TestOnlyTrueReleases(t *testing.T) {
 }
 
 // TestAbsentDenies clears every field of a policy and of the facts in turn;
-// each is needed, but for the fraction, whose absence means full speed.
+// each is needed, but for the fraction, whose absence means full speed, and the
+// step, whose absence means all at once.
 func TestAbsentDenies(t *testing.T) {
 	for i := range reflect.TypeFor[policy.Policy]().NumField() {
 		p := good()
 		name := reflect.TypeOf(p).Field(i).Name
-		if name == "PerMille" {
+		if name == "PerMille" || name == "StepUnits" {
 			continue
 		}
 		reflect.ValueOf(&p).Elem().Field(i).SetZero()

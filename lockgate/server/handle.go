@@ -191,3 +191,26 @@ func (s *Server) lease(ctx context.Context, binding [32]byte, body []byte) answe
 	s.cfg.Log.Info("lease", "core", q.Core.Short(), "units", uint64(d.Finding.Units), "repeated", d.Repeated)
 	return answer{status: http.StatusOK, body: d.Lease}
 }
+
+func (s *Server) step(ctx context.Context, binding [32]byte, body []byte) answer {
+	payload, signer, a := s.open(ctx, api.TypeStep, body, api.MaxQuestion)
+	if a.status != http.StatusOK {
+		return a
+	}
+	q, err := api.DecodeStepRequest(payload)
+	if err != nil {
+		return no(http.StatusBadRequest, grant.RefusedRequest, err.Error())
+	}
+	if a, ok := bound(signer, q.Core, binding, q.Binding); !ok {
+		return a
+	}
+	k, err := s.cfg.Gate.StepKey(ctx, grant.StepQuestion{Core: q.Core, RequestID: q.RequestID, Step: q.Step, Usage: q.Usage.Lock()})
+	if err != nil {
+		return s.trouble(err)
+	}
+	out, err := api.StepAnswer{Step: q.Step, Key: k}.Encode()
+	if err != nil {
+		return s.trouble(err)
+	}
+	return answer{status: http.StatusOK, body: out}
+}

@@ -47,7 +47,7 @@ func (m *Metrics) request(path string, status int, took time.Duration) {
 	if m == nil {
 		return
 	}
-	if path != api.PathChallenge && path != api.PathLease {
+	if path != api.PathChallenge && path != api.PathLease && path != api.PathKey {
 		path = "other"
 	}
 	m.requests.WithLabelValues(path, strconv.Itoa(status)).Inc()

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,9 +17,11 @@ import (
 
 	"github.com/ursa-virtual/ursa/beacon/exchange/channel"
 	"github.com/ursa-virtual/ursa/lockgate/core"
+	"github.com/ursa-virtual/ursa/lockgate/core/workload/workloadtest"
 	"github.com/ursa-virtual/ursa/lockgate/grant"
 	"github.com/ursa-virtual/ursa/lockgate/grant/granttest"
 	"github.com/ursa-virtual/ursa/lockgate/lock"
+	"github.com/ursa-virtual/ursa/lockgate/policy"
 	"github.com/ursa-virtual/ursa/lockgate/server"
 	"github.com/ursa-virtual/ursa/lockgate/server/api"
 	"github.com/ursa-virtual/ursa/lockgate/server/client"
@@ -128,6 +131,35 @@ func TestBothTransports(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		})
+	}
+}
+
+// TestStepsOverTheNetwork: a busy fake command runs through a lease in steps.
+func TestStepsOverTheNetwork(t *testing.T) {
+	s := granttest.New(t, granttest.WithPolicy(func(p *policy.Policy) { p.StepUnits = new(uint64(50)) }))
+	_, quicAt, _ := serve(t, s, nil)
+	var opened atomic.Int64
+	a, err := core.New(core.Config{Key: s.Core.Key, GateKey: s.GateKey.Public(), Gate: dial(t, s.Core.Key, quicAt, ""),
+		Prover: prover{s, s.Core}, Memory: &core.Forgetful{}, Want: 500, Events: func(e core.Event) {
+			if e.Kind == core.Opened {
+				opened.Add(1)
+			}
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- a.Run(ctx, workloadtest.NewFake(1)) }()
+	for end := time.Now().Add(20 * time.Second); opened.Load() < 4 && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if opened.Load() < 4 {
+		t.Errorf("%d steps were opened", opened.Load())
 	}
 }
 

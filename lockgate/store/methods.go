@@ -29,6 +29,12 @@ func (s *SQLite) Lookup(ctx context.Context, core [32]byte, id [16]byte, hash [3
 	return lookup(ctx, s.read, core, id, hash)
 }
 
+// Answer finds what a request id was answered with; see Store.
+func (s *SQLite) Answer(ctx context.Context, core [32]byte, id [16]byte) (Result, bool, error) {
+	r, _, ok, err := answered(ctx, s.read, core, id)
+	return r, ok, err
+}
+
 // Consumed says whether a challenge nonce was used for a grant; see Store.
 func (s *SQLite) Consumed(ctx context.Context, nonce [32]byte) (bool, error) {
 	return has(ctx, s.read, "nonce", nonce)

@@ -127,6 +127,9 @@ type Store interface {
 	// Lookup finds the answer to a request that was granted before; false when
 	// there is none, ErrRequestReused when the id stands for another request.
 	Lookup(ctx context.Context, core [32]byte, id [16]byte, hash [32]byte) (Result, bool, error)
+	// Answer finds what a request id was answered with, whatever was asked; false
+	// when it was not granted.
+	Answer(ctx context.Context, core [32]byte, id [16]byte) (Result, bool, error)
 	// Grant is the one transaction.
 	Grant(ctx context.Context, g Grant) (Result, error)
 	// Consumed says whether a challenge nonce was used for a grant.

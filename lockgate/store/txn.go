@@ -167,22 +167,31 @@ func has(ctx context.Context, q querier, table string, n [32]byte) (bool, error)
 }
 
 func lookup(ctx context.Context, q querier, core [32]byte, id [16]byte, hash [32]byte) (Result, bool, error) {
-	var was, response, sum []byte
-	var leaf int64
-	err := q.QueryRowContext(ctx, `SELECT hash, response, sum, leaf FROM request WHERE core = ? AND id = ?`, core[:], id[:]).Scan(&was, &response, &sum, &leaf)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Result{}, false, nil
+	r, was, ok, err := answered(ctx, q, core, id)
+	if err != nil || !ok {
+		return Result{}, false, err
 	}
-	if err != nil {
-		return Result{}, false, fmt.Errorf("store: cannot read requests: %w", err)
-	}
-	if string(was) != string(hash[:]) {
+	if was != hash {
 		return Result{}, false, ErrRequestReused
 	}
-	if now := sha256.Sum256(response); string(now[:]) != string(sum) {
-		return Result{}, false, fmt.Errorf("%w: a stored answer has changed", ErrChain)
+	return r, true, nil
+}
+
+// answered reads the answer to a request id, with the hash of the request.
+func answered(ctx context.Context, q querier, core [32]byte, id [16]byte) (r Result, hash [32]byte, ok bool, err error) {
+	var was, response, sum []byte
+	var leaf int64
+	err = q.QueryRowContext(ctx, `SELECT hash, response, sum, leaf FROM request WHERE core = ? AND id = ?`, core[:], id[:]).Scan(&was, &response, &sum, &leaf)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Result{}, hash, false, nil
 	}
-	return Result{Response: response, Leaf: uint64(leaf), Repeated: true}, true, nil
+	if err != nil {
+		return Result{}, hash, false, fmt.Errorf("store: cannot read requests: %w", err)
+	}
+	if now := sha256.Sum256(response); string(now[:]) != string(sum) || len(was) != len(hash) {
+		return Result{}, hash, false, fmt.Errorf("%w: a stored answer has changed", ErrChain)
+	}
+	return Result{Response: response, Leaf: uint64(leaf), Repeated: true}, [32]byte(was), true, nil
 }
 
 func account(ctx context.Context, q querier, core [32]byte) (Account, error) {

@@ -76,6 +76,7 @@ func Diff(before, after policy.Policy) ([]Change, error) {
 		{"max_units", before.MaxUnits, after.MaxUnits, plain, Widens},
 		{"t_off", before.TOffMS, after.TOffMS, ms, Widens},
 		{"lease_ttl", before.LeaseTTLMS, after.LeaseTTLMS, ms, Widens},
+		{"step_units", before.StepUnits, after.StepUnits, plain, Widens},
 		{"per_mille", orFull(before.PerMille), orFull(after.PerMille), plain, Widens},
 	} {
 		add(n.field, show(n.old, n.format), show(n.new, n.format), numberDirection(n.old, n.new, n.more))

@@ -111,7 +111,7 @@ func TestSchemaSaysTheSame(t *testing.T) {
 	}
 	lines := strings.Split(good(t), "\n")
 	for name := range schema.Properties {
-		if name == "per_mille" {
+		if name == "per_mille" || name == "step_units" {
 			continue
 		}
 		at := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, name+":") })

@@ -3,6 +3,7 @@
 //
 //	POST /v1/challenge   a signed Question        → 200: a challenge envelope
 //	POST /v1/lease       a signed LeaseRequest    → 200: a lease envelope
+//	POST /v1/key         a signed StepRequest     → 200: a StepAnswer
 //	GET  /v1/ledger/…    checkpoint and tiles of the ledger (C2SP tlog-tiles)
 //	GET  /healthz        the process lives        → 200
 //	GET  /readyz         it could grant           → 200, else 503
@@ -44,6 +45,7 @@ const Version = 1
 const (
 	PathChallenge = "/v1/challenge"
 	PathLease     = "/v1/lease"
+	PathKey       = "/v1/key"
 	PathLedger    = "/v1/ledger/"
 	PathHealth    = "/healthz"
 	PathReady     = "/readyz"
@@ -62,6 +64,7 @@ const (
 // Contexts of the signatures.
 const (
 	TypeQuestion identity.ObjectType = "question"
+	TypeStep     identity.ObjectType = "step"
 	TypeRequest                      = identity.TypeRequest
 )
 
@@ -139,6 +142,54 @@ type LeaseRequest struct {
 	Usage     Usage       `cbor:"7,keyasint"`
 	Proof     []byte      `cbor:"8,keyasint"`
 	Binding   [32]byte    `cbor:"9,keyasint"` // of this connection
+}
+
+// StepRequest asks for the key of a later step of the newest lease.
+type StepRequest struct {
+	Version   uint64      `cbor:"1,keyasint"`
+	Core      identity.ID `cbor:"2,keyasint"`
+	RequestID [16]byte    `cbor:"3,keyasint"` // of the request that was answered with the lease
+	Step      uint32      `cbor:"4,keyasint"`
+	Usage     Usage       `cbor:"5,keyasint"`
+	Binding   [32]byte    `cbor:"6,keyasint"` // of this connection
+}
+
+// StepAnswer is the key. It is of no use to anybody but the lock that was fed
+// the lease, which checks it against the key before.
+type StepAnswer struct {
+	Version uint64   `cbor:"1,keyasint"`
+	Step    uint32   `cbor:"2,keyasint"`
+	Key     [32]byte `cbor:"3,keyasint"`
+}
+
+// Encode is the body of the answer.
+func (a StepAnswer) Encode() ([]byte, error) {
+	a.Version = Version
+	return canon.Marshal(a)
+}
+
+// DecodeStepAnswer reads the body of the answer.
+func DecodeStepAnswer(b []byte) (StepAnswer, error) {
+	var a StepAnswer
+	if err := canon.Unmarshal(b, &a, MaxAnswer); err != nil {
+		return StepAnswer{}, fmt.Errorf("%w: %w", ErrEncoding, err)
+	}
+	if a.Version != Version {
+		return StepAnswer{}, ErrVersion
+	}
+	return a, nil
+}
+
+// DecodeStepRequest reads the payload of a step request's envelope.
+func DecodeStepRequest(payload []byte) (StepRequest, error) {
+	var r StepRequest
+	if err := canon.Unmarshal(payload, &r, MaxQuestion); err != nil {
+		return StepRequest{}, fmt.Errorf("%w: %w", ErrEncoding, err)
+	}
+	if r.Version != Version {
+		return StepRequest{}, ErrVersion
+	}
+	return r, nil
 }
 
 // Denial is a refusal.

@@ -29,6 +29,7 @@ import (
 
 	"github.com/ursa-virtual/ursa/beacon/exchange/channel"
 	"github.com/ursa-virtual/ursa/lockgate/core"
+	"github.com/ursa-virtual/ursa/lockgate/lock"
 	"github.com/ursa-virtual/ursa/lockgate/server/api"
 	"github.com/ursa-virtual/ursa/topology/earth"
 	"github.com/ursa-virtual/ursa/topology/identity"
@@ -73,7 +74,10 @@ type link struct {
 	close   func()
 }
 
-var _ core.Gate = (*Client)(nil)
+var (
+	_ core.Gate       = (*Client)(nil)
+	_ core.StepKeeper = (*Client)(nil)
+)
 
 // New makes a client; it connects with the first request.
 func New(cfg Config) (*Client, error) {
@@ -117,6 +121,22 @@ func (c *Client) Lease(ctx context.Context, r core.Request) ([]byte, error) {
 			RequestID: r.RequestID, LockNonce: r.LockNonce, LockSeq: r.LockSeq, Want: uint64(r.Want),
 			Usage: api.UsageOf(r.Usage), Proof: r.Proof, Binding: binding})
 	})
+}
+
+// StepKey asks for the key of a later step; see core.StepKeeper.
+func (c *Client) StepKey(ctx context.Context, q core.StepQuestion) (lock.Key, error) {
+	body, err := c.post(ctx, api.PathKey, func(binding [32]byte) ([]byte, error) {
+		return api.Seal(c.cfg.Key, api.TypeStep, api.StepRequest{Version: api.Version, Core: c.cfg.Key.ID(),
+			RequestID: q.RequestID, Step: q.Step, Usage: api.UsageOf(q.Usage), Binding: binding})
+	})
+	if err != nil {
+		return lock.Key{}, err
+	}
+	a, err := api.DecodeStepAnswer(body)
+	if err != nil || a.Step != q.Step {
+		return lock.Key{}, ErrAnswer
+	}
+	return a.Key, nil
 }
 
 // post signs a body for the present connection and sends it.

@@ -95,6 +95,12 @@ func retry(t *testing.T, s store.Store) {
 	if err != nil || !ok || !bytes.Equal(found.Response, first.Response) {
 		t.Fatalf("lookup: %v %v %+v", err, ok, found)
 	}
+	if a, ok, err := s.Answer(ctx, g.Core, g.RequestID); err != nil || !ok || !bytes.Equal(a.Response, first.Response) {
+		t.Fatalf("answer: %v %v", err, ok)
+	}
+	if _, ok, err := s.Answer(ctx, g.Core, [16]byte{98}); err != nil || ok {
+		t.Fatalf("an answer to nothing: %v %v", err, ok)
+	}
 	for nonce, want := range map[[32]byte]bool{g.Nonce: true, {9, 9}: false} {
 		if used, err := s.Consumed(ctx, nonce); err != nil || used != want {
 			t.Fatalf("consumed: %v, want %v (%v)", used, want, err)

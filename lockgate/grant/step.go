@@ -1,0 +1,78 @@
+package grant
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/ursa-virtual/ursa/lockgate/keys"
+	"github.com/ursa-virtual/ursa/lockgate/lock"
+	"github.com/ursa-virtual/ursa/lockgate/store"
+	"github.com/ursa-virtual/ursa/topology/identity"
+)
+
+// StepQuestion asks for the key of a later step of a core's newest lease. That
+// the core signed it has been checked by whoever made it.
+type StepQuestion struct {
+	Core      identity.ID
+	RequestID [16]byte   // of the request that was answered with the lease
+	Step      uint32     // from 2
+	Usage     lock.Usage // the lock's account now
+}
+
+// The short names of the checks on a step.
+const (
+	RefusedStep     = "step"     // no such step of no such lease
+	RefusedHoarding = "hoarding" // the core holds enough
+)
+
+// seed is the secret from which a lease's step keys follow. It is not stored:
+// gates that share the secret agree on it, and after a restart it is the same.
+func (g *Gate) seed(serial [16]byte) lock.Key {
+	m := hmac.New(sha256.New, g.cfg.StepSecret[:])
+	m.Write(serial[:])
+	return lock.Key(m.Sum(nil))
+}
+
+// StepKey releases the key of a later step. The lease was granted and debited as
+// a whole; here the gate only agrees that it goes on: the core is still switched
+// on, the lease is still its newest and in its time, and the lock does not hold
+// more than two steps. A *Denial is a definite no.
+func (g *Gate) StepKey(ctx context.Context, q StepQuestion) (lock.Key, error) {
+	a, err := g.cfg.Store.Account(ctx, q.Core)
+	if err != nil {
+		if name, no := refusal(err); no {
+			return lock.Key{}, g.deny(ctx, name, err.Error())
+		}
+		return lock.Key{}, err
+	}
+	if !a.Enabled {
+		return lock.Key{}, g.deny(ctx, RefusedRevoked, store.ErrDisabled.Error())
+	}
+	before, ok, err := g.cfg.Store.Answer(ctx, q.Core, q.RequestID)
+	if err != nil {
+		return lock.Key{}, err
+	}
+	if !ok {
+		return lock.Key{}, g.deny(ctx, RefusedStep, "no lease was granted to this request")
+	}
+	l, err := keys.Verify(before.Response, g.cfg.Key.Public())
+	if err != nil {
+		return lock.Key{}, fmt.Errorf("grant: a stored lease: %w", err)
+	}
+	t := l.Terms
+	switch {
+	case q.Step < 2 || q.Step > t.Steps:
+		return lock.Key{}, g.deny(ctx, RefusedStep, fmt.Sprintf("the lease has steps 2 to %d to ask for", t.Steps))
+	case t.LockSeq != a.LastSeq:
+		return lock.Key{}, g.deny(ctx, RefusedSequence, "another lease has taken its place")
+	case g.cfg.Now().UnixNano() >= t.NotAfterUnixNS:
+		return lock.Key{}, g.deny(ctx, RefusedExpired, "the lease has ended")
+	case q.Usage.Redeemed != a.LastSeq:
+		return lock.Key{}, g.deny(ctx, RefusedReport, ErrReportRedeemed.Error())
+	case uint64(q.Usage.Allowance) > 2*(t.Units/uint64(t.Steps)+1):
+		return lock.Key{}, g.deny(ctx, RefusedHoarding, "the lock holds more than two steps")
+	}
+	return keys.StepKey(g.seed(t.Serial), q.Step, t.Steps), nil
+}
