@@ -32,7 +32,7 @@ func calibCommand() *cobra.Command {
 		Example: "  ursa calib audit --data ../shared/data/wonderproxy-2020\n  ursa calib audit --data measured --json\n" +
 			"  ursa calib watch --series weekly.csv.gz",
 	}
-	cmd.AddCommand(calibAuditCommand(), calibWatchCommand())
+	cmd.AddCommand(calibRunCommand(), calibAuditCommand(), calibWatchCommand())
 	return cmd
 }
 
@@ -211,7 +211,7 @@ func calibAuditTable(out io.Writer, r audit.Report) error {
 	if len(r.Refused) > 0 {
 		fmt.Fprintf(w, "\nPairs that no proof may use: %d of unconvicted nodes still contradict\n", len(r.Refused))
 		for _, p := range r.Refused[:min(len(r.Refused), 20)] {
-			fmt.Fprintf(w, "  %s - %s: %.3f ms, %.0f km too far even at %s speed; %s\n", p.A, p.B, p.RTTMS, p.ExcessKM, p.Class, p.Reason)
+			fmt.Fprintf(w, "  %s - %s: %.3f ms, %.0f km too far even at %s speed; %s\n", calibShort(p.A), calibShort(p.B), p.RTTMS, p.ExcessKM, p.Class, p.Reason)
 		}
 	}
 	_, err := io.WriteString(out, w.String())
@@ -247,14 +247,22 @@ func calibAccused(w io.Writer, title string, list []audit.Accused) {
 	for _, a := range list {
 		likely, offBy := "unknown", "-"
 		if a.Near != "" {
-			likely, offBy = strings.TrimSpace(a.Likely+" near "+a.Near), fmt.Sprintf("%.0f km", a.OffByKM)
+			likely, offBy = strings.TrimSpace(a.Likely+" near "+calibShort(a.Near)), fmt.Sprintf("%.0f km", a.OffByKM)
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%.2g\t%d peers\t%s\n", a.ID, a.Name, a.Claims, likely, offBy, a.FalseAlarmRate, a.Contradictions, calibEvidence(a))
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%.2g\t%d peers\t%s\n", calibShort(a.ID), a.Name, a.Claims, likely, offBy, a.FalseAlarmRate, a.Contradictions, calibEvidence(a))
 	}
 	t.Flush()
 	for _, a := range list {
-		fmt.Fprintf(w, "  %s: %s; %s; pos_unc of %.0f km would cover it\n", a.ID, a.Kind, a.Grounds, a.PosUncKM)
+		fmt.Fprintf(w, "  %s: %s; %s; pos_unc of %.0f km would cover it\n", calibShort(a.ID), a.Kind, a.Grounds, a.PosUncKM)
 	}
+}
+
+// calibShort shortens the ids of beacons, which are 64 hex digits; the JSON has them whole.
+func calibShort(id string) string {
+	if len(id) < 32 {
+		return id
+	}
+	return id[:8]
 }
 
 func calibEvidence(a audit.Accused) string {
@@ -262,7 +270,7 @@ func calibEvidence(a audit.Accused) string {
 		return "-"
 	}
 	e := a.Evidence[0]
-	return fmt.Sprintf("%s: %.2f ms over %.0f km (light: %.2f ms, %s)", e.Peer, e.RTTMS, e.DistanceKM, e.LightMS, e.Class)
+	return fmt.Sprintf("%s: %.2f ms over %.0f km (light: %.2f ms, %s)", calibShort(e.Peer), e.RTTMS, e.DistanceKM, e.LightMS, e.Class)
 }
 
 type calibWatchFlags struct {
