@@ -26,7 +26,7 @@ type ends struct {
 }
 
 // makers build each path over loopback. The conformance test is the same for all.
-var makers = map[string]func(t *testing.T, clock stamp.Clock) ends{
+var makers = map[string]func(t testing.TB, clock stamp.Clock) ends{
 	"transport": transportEnds, "wrapped": wrappedEnds, "plain": plainEnds, "datagram": datagramEnds,
 	"steered": steeredEnds(exchange.ModeBlocking), "spinning": steeredEnds(exchange.ModeSpinning),
 }
@@ -67,22 +67,22 @@ func transportOn(t testing.TB, pc net.PacketConn) *quic.Transport {
 	return tr
 }
 
-func transportEnds(t *testing.T, clock stamp.Clock) ends {
+func transportEnds(t testing.TB, clock stamp.Clock) ends {
 	a, b := loopback(t), loopback(t)
 	near, far := timing.NewTransportPort(transportOn(t, a), clock), timing.NewTransportPort(transportOn(t, b), clock)
 	return ends{near: near, far: far, nearAddr: a.LocalAddr(), farAddr: b.LocalAddr(), stranger: loopback(t)}
 }
 
-func wrappedEnds(t *testing.T, clock stamp.Clock) ends {
+func wrappedEnds(t testing.TB, clock stamp.Clock) ends {
 	return wrapEnds(t, clock, func(c *net.UDPConn) net.PacketConn { return c })
 }
 
 // plainEnds hides the UDP socket behind net.PacketConn, as a platform without kernel stamps would.
-func plainEnds(t *testing.T, clock stamp.Clock) ends {
+func plainEnds(t testing.TB, clock stamp.Clock) ends {
 	return wrapEnds(t, clock, func(c *net.UDPConn) net.PacketConn { return struct{ net.PacketConn }{c} })
 }
 
-func wrapEnds(t *testing.T, clock stamp.Clock, hide func(*net.UDPConn) net.PacketConn) ends {
+func wrapEnds(t testing.TB, clock stamp.Clock, hide func(*net.UDPConn) net.PacketConn) ends {
 	a, b := loopback(t), loopback(t)
 	var ports [2]timing.Port
 	for i, c := range []*net.UDPConn{a, b} {
@@ -96,8 +96,8 @@ func wrapEnds(t *testing.T, clock stamp.Clock, hide func(*net.UDPConn) net.Packe
 	return ends{near: ports[0], far: ports[1], nearAddr: a.LocalAddr(), farAddr: b.LocalAddr(), stranger: loopback(t)}
 }
 
-func steeredEnds(mode exchange.Mode) func(t *testing.T, clock stamp.Clock) ends {
-	return func(t *testing.T, clock stamp.Clock) ends {
+func steeredEnds(mode exchange.Mode) func(t testing.TB, clock stamp.Clock) ends {
+	return func(t testing.TB, clock stamp.Clock) ends {
 		var ports [2]timing.Socket
 		for i := range ports {
 			p, err := timing.Steer("udp4", "127.0.0.1:0", clock, mode)
@@ -118,7 +118,7 @@ func steeredEnds(mode exchange.Mode) func(t *testing.T, clock stamp.Clock) ends 
 	}
 }
 
-func datagramEnds(t *testing.T, clock stamp.Clock) ends {
+func datagramEnds(t testing.TB, clock stamp.Clock) ends {
 	a, b := loopback(t), loopback(t)
 	server, client := &quic.Transport{Conn: b}, &quic.Transport{Conn: a}
 	t.Cleanup(func() { _ = server.Close(); _ = client.Close() })
@@ -136,7 +136,7 @@ func datagramEnds(t *testing.T, clock stamp.Clock) ends {
 			accepted <- c
 		}
 	}()
-	clientConn, err := client.Dial(t.Context(), b.LocalAddr(), channel.ClientTLS(), channel.QUIC(-1, true))
+	clientConn, err := client.Dial(context.Background(), b.LocalAddr(), channel.ClientTLS(), channel.QUIC(-1, true))
 	if err != nil {
 		t.Fatal(err)
 	}
