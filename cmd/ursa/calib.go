@@ -26,13 +26,13 @@ import (
 func calibCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "calib",
-		Short: "Beacons measure beacons: who does not stand where it says",
+		Short: "Beacons measure beacons: delay models, liars, and what changed",
 		Long: "Calibration keeps the constellation honest. Nothing that it finds can tighten a proof: it takes\n" +
 			"beacons out of use, or makes their uncertainty larger.",
 		Example: "  ursa calib audit --data ../shared/data/wonderproxy-2020\n  ursa calib audit --data measured --json\n" +
 			"  ursa calib watch --series weekly.csv.gz",
 	}
-	cmd.AddCommand(calibRunCommand(), calibAuditCommand(), calibWatchCommand())
+	cmd.AddCommand(calibRunCommand(), calibFitCommand(), calibAuditCommand(), calibWatchCommand())
 	return cmd
 }
 
