@@ -44,8 +44,15 @@ type constellation struct {
 // build serves one beacon for each link, named by it, and runs until the returned function is called.
 func build(t *testing.T, links map[string]fabric.Link, edit func(name string, c *server.Config)) (*constellation, func()) {
 	t.Helper()
+	return buildOn(t, fabric.Config{Seed: 1}, links, edit)
+}
+
+// buildOn is build over a network with other properties.
+func buildOn(t *testing.T, network fabric.Config, links map[string]fabric.Link, edit func(name string, c *server.Config)) (*constellation, func()) {
+	t.Helper()
 	paths := star{}
-	f, err := fabric.New(fabric.Config{Seed: 1, Path: paths})
+	network.Path = paths
+	f, err := fabric.New(network)
 	if err != nil {
 		t.Fatal(err)
 	}
