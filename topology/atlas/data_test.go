@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/golang/geo/s1"
 	"github.com/golang/geo/s2"
 
 	"github.com/ursa-virtual/ursa/topology/atlas/internal/wire"
@@ -185,4 +186,26 @@ func TestMemory(t *testing.T) {
 		t.Errorf("the atlas takes %d MB of memory when loaded", used>>20)
 	}
 	runtime.KeepAlive(w)
+}
+
+// A round zone holds its circle, and a zone is no larger than its author meant.
+func TestZonesHoldTheirCircles(t *testing.T) {
+	w := mustLoad(t)
+	for i := range w.zones {
+		z := &w.zones[i]
+		if a := z.loop.Area(); a > 0.01 {
+			t.Errorf("%s covers %v sr", z.name, a)
+		}
+		if z.radius == 0 {
+			continue
+		}
+		for k := range 64 {
+			edge := s2.PointOnLine(z.centre.point(), s2.Point{Vector: z.centre.point().Ortho()}, outerAngle(z.radius)*0.9999)
+			edge = s2.Rotate(edge, z.centre.point(), s1.Angle(float64(k)/64*2*math.Pi))
+			if !z.loop.ContainsPoint(edge) || !z.bound.ContainsPoint(edge) {
+				t.Errorf("%s leaves out a part of its circle", z.name)
+				break
+			}
+		}
+	}
 }

@@ -67,6 +67,10 @@ func TestRegions(t *testing.T) {
 		{"a buffer leaves the heart", "buffer(DE,-100km)", at(51.0, 10), atlas.In},
 		{"a buffer reaches out", "buffer(LU,30km)", at(49.65, 6.6), atlas.In},
 		{"a buffer reaches out no farther", "buffer(LU,30km)", at(49.65, 7.2), atlas.Out},
+		{"a buffer: what shrinks to nothing does not grow again", "buffer(buffer(cap(50,10,8km),-10km),10km)", at(50, 10), atlas.Border},
+		{"a buffer: a hole that fills up does not open again", "buffer(buffer(* minus cap(50,10,8km),10km),-10km)", at(50, 10), atlas.Border},
+		{"a buffer: near each of two is not near what they share", "buffer(cap(50,8,10km) & cap(50,8.35,10km),5km)", at(50, 8.175), atlas.Border},
+		{"a buffer: nor is near each of two holes near one they share", "buffer((* minus cap(50,8,10km))+(* minus cap(50,8.35,10km)),-5km)", at(50, 8.175), atlas.Border},
 		{"an intersection", "EU27 & cap(48.2,16.4,500km)", at(47.5, 19.04), atlas.In},
 		{"an intersection: in one of the two", "EU27 & cap(48.2,16.4,500km)", at(44.8, 20.46), atlas.Out},
 		{"an empty intersection", "DE & FR", at(50, 8), atlas.Out},
@@ -173,10 +177,13 @@ func checkReach(t *testing.T, plain, grown, shrunk *atlas.Region, p earth.LatLon
 func TestSeaAgainstTheNearestCoast(t *testing.T) {
 	const seed = 26
 	r := rand.New(rand.NewPCG(seed, 0))
-	territorial, neutral := mustParse(t, "territorial(GB)"), mustParse(t, "neutral(GB)")
+	territorial, neutral, abroad := mustParse(t, "territorial(GB)"), mustParse(t, "neutral(GB)"), mustParse(t, "LAND minus GB")
 	seen := map[atlas.Class]int{}
-	for range 3000 {
+	for i := range 3000 {
 		p := at(48.5+7*r.Float64(), -8+11*r.Float64())
+		if i%10 == 0 {
+			p = at(50.5+r.Float64(), 0.8+1.4*r.Float64()) // the strait of Dover
+		}
 		if _, land := atlas.Lookup(p); land {
 			continue
 		}
@@ -185,6 +192,11 @@ func TestSeaAgainstTheNearestCoast(t *testing.T) {
 		seen[class]++
 		if class == atlas.In && (!ok || near.Country != "GB") {
 			t.Fatalf("seed %d: %v is In, and its nearest land within 12 miles is %q", seed, p, near.Country)
+		}
+		if class == atlas.In && i%10 == 0 { // both coasts may be off: the other is farther by twice the accuracy, of which abroad has one
+			if _, d, found := abroad.NearestInside(p); found && d < near.OffBy+atlas.Accuracy-1500 {
+				t.Fatalf("seed %d: %v is In, %v from Britain and %v from what may be abroad", seed, p, near.OffBy, d)
+			}
 		}
 		if class == atlas.Out && ok && near.Country == "GB" {
 			t.Fatalf("seed %d: %v is Out, and Britain is %v away", seed, p, near.OffBy)

@@ -336,3 +336,33 @@ func TestClassIsDeterministic(t *testing.T) {
 		}
 	}
 }
+
+// Angles err on the safe side at every latitude and in every direction. A chord is shorter than the way along the ellipsoid, by less
+// than d³/24R².
+func TestAnglesErrOutward(t *testing.T) {
+	r := rand.New(rand.NewPCG(11, 0))
+	tight := 0
+	for range 5000 {
+		p := earth.LatLon{Lat: 180*r.Float64() - 90, Lon: 360*r.Float64() - 180}
+		if r.IntN(3) == 0 {
+			p.Lat = math.Round(p.Lat/90) * 90 // the poles and the equator are the extremes
+		}
+		d := earth.Metres(math.Pow(10, 2+3.5*r.Float64()))
+		far := earth.LatLonOf(jump(r, p.Point(), outerAngle(d).Radians()))
+		near := earth.LatLonOf(jump(r, p.Point(), innerAngle(d).Radians()))
+		curve := d * d * d / 24 / earth.SemiMinor / earth.SemiMinor * 1.05
+		if got := earth.Chord(p.ECEF(0), far.ECEF(0)); got < d-curve-1e-3 {
+			t.Fatalf("normals %v apart from %v: places %v m apart, want at least %v", outerAngle(d), p, float64(got), float64(d))
+		} else if got < d*1.001 {
+			tight++
+		}
+		if got := earth.Chord(p.ECEF(0), near.ECEF(0)); got > d+1e-3 {
+			t.Fatalf("normals %v apart from %v: places %v m apart, want at most %v", innerAngle(d), p, float64(got), float64(d))
+		} else if got > d*0.999 {
+			tight++
+		}
+	}
+	if tight < 100 {
+		t.Errorf("only %d cases were close: a wrong radius would not be seen", tight)
+	}
+}
