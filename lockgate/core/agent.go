@@ -28,6 +28,7 @@ type Agent struct {
 	stepTook time.Duration // from question to step key, the last time
 	rate     float64       // CPU time used per time that passed
 	chain    [32]byte      // hash of the last proof that was granted
+	burn     burn          // the one that pays now
 	lease    openLease     // the newest one, as far as it is opened
 
 	wake chan struct{} // a lease came in
@@ -111,6 +112,10 @@ func (a *Agent) question() (Question, lock.Usage, error) {
 // Obtain goes the whole way once: ask, prove, request, feed the lock. A
 // definite no is a *Denied.
 func (a *Agent) Obtain(ctx context.Context) error {
+	paid, err := a.pay(ctx)
+	if err != nil {
+		return err
+	}
 	asked := time.Now() // before the nonce: a lease can only be younger
 	q, usage, err := a.question()
 	if err != nil {
@@ -129,8 +134,9 @@ func (a *Agent) Obtain(ctx context.Context) error {
 	}
 	a.event(Event{Kind: Proved, Proof: proof, Took: time.Since(begun)})
 	begun = time.Now()
-	envelope, err := a.request(ctx, Request{LockNonce: q.LockNonce, LockSeq: q.LockSeq, Want: q.Want, Usage: usage, Proof: proof})
+	envelope, err := a.request(ctx, Request{LockNonce: q.LockNonce, LockSeq: q.LockSeq, Want: q.Want, Usage: usage, Burn: paid, Proof: proof})
 	if err != nil {
+		a.spoilBurn(err)
 		return fmt.Errorf("core: asking for a lease: %w", err)
 	}
 	units, err := a.feed(envelope, hash, asked)
@@ -193,6 +199,9 @@ func (a *Agent) feed(envelope []byte, proof [32]byte, asked time.Time) (lock.Uni
 		return 0, err
 	}
 	a.deadline, a.took = asked.Add(life), time.Since(asked)
+	if a.burn.left -= min(a.burn.left, feed.Grant.Units); a.burn.left == 0 {
+		a.burn = burn{}
+	}
 	a.lease = openLease{request: l.Terms.RequestID, key: feed.Key, step: 1, steps: l.Terms.Steps}
 	if a.debt > 0 {
 		a.draw(a.debt)
@@ -288,5 +297,67 @@ func sleep(ctx context.Context, d time.Duration) bool {
 		return false
 	case <-t.C:
 		return true
+	}
+}
+
+// burn is what the agent knows of a burn.
+type burn struct {
+	id   [16]byte
+	left lock.Units
+}
+
+// pay makes sure that a burn holds something, and names it; zero when the gate
+// asks for none. What is left of a burn is forgotten with the process: its units
+// are spent.
+func (a *Agent) pay(ctx context.Context) ([16]byte, error) {
+	if a.cfg.Burn == 0 {
+		return [16]byte{}, nil
+	}
+	a.mu.Lock()
+	b := a.burn
+	a.mu.Unlock()
+	if b.left > 0 {
+		return b.id, nil
+	}
+	burner, ok := a.cfg.Gate.(Burner)
+	if !ok {
+		return [16]byte{}, ErrBurn
+	}
+	if b.id == ([16]byte{}) { // else one is under way whose answer was lost
+		if _, err := io.ReadFull(a.cfg.Random, b.id[:]); err != nil {
+			return [16]byte{}, fmt.Errorf("core: no entropy: %w", err)
+		}
+		a.mu.Lock()
+		a.burn.id = b.id
+		a.mu.Unlock()
+	}
+	begun := time.Now()
+	err := burner.Burn(ctx, b.id, a.cfg.Burn)
+	var no *Denied
+	if err != nil && !errors.As(err, &no) {
+		return [16]byte{}, fmt.Errorf("core: burning: %w", err)
+	}
+	a.mu.Lock()
+	if err != nil {
+		a.burn = burn{}
+	} else {
+		a.burn.left = a.cfg.Burn
+	}
+	a.mu.Unlock()
+	if err != nil {
+		return [16]byte{}, fmt.Errorf("core: burning: %w", err)
+	}
+	a.event(Event{Kind: Burning, Units: a.cfg.Burn, Took: time.Since(begun)})
+	return b.id, nil
+}
+
+// spoilBurn forgets a burn that the gate did not take for a lease: the next
+// question makes another.
+func (a *Agent) spoilBurn(err error) {
+	var no *Denied
+	if errors.As(err, &no) && (no.RefusedBy == "burn" || no.RefusedBy == "budget") {
+		a.mu.Lock()
+		a.burn = burn{}
+		a.mu.Unlock()
 	}
 }

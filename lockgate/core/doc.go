@@ -79,6 +79,12 @@ type StepQuestion struct {
 	Usage     lock.Usage
 }
 
+// Burner is a gate that wants units burnt before they are asked for. The id stays
+// the same in every retry.
+type Burner interface {
+	Burn(ctx context.Context, id [16]byte, units lock.Units) error
+}
+
 // Question asks for a challenge.
 type Question struct {
 	LockNonce lock.Nonce
@@ -93,6 +99,7 @@ type Request struct {
 	LockSeq   uint64
 	Want      lock.Units
 	Usage     lock.Usage // the lock's account, for the signed usage report
+	Burn      [16]byte   // the burn that pays; zero: none
 	Proof     []byte
 }
 
@@ -124,6 +131,7 @@ type Config struct {
 	Memory   Memory            // needed
 	Want     lock.Units        // units to ask for at a time; needed
 	Cap      lock.Units        // most allowance at a time; 0: twice Want
+	Burn     lock.Units        // units to burn at a time; 0: the gate asks for no burns
 	Tick     time.Duration     // longest pause between two readings of the meter; 0: 10 ms
 	Retry    time.Duration     // first pause after a failure, doubled up to 30 times it; 0: 500 ms
 	Attempts int               // times that one lease request is sent before it is given up; 0: 4
@@ -135,6 +143,7 @@ type Config struct {
 var (
 	ErrConfig = errors.New("core: key, gate key, gate, prover, memory and want must be set")
 	ErrExited = errors.New("core: the workload has ended by itself")
+	ErrBurn   = errors.New("core: this gate takes no burns")
 	ErrStep   = errors.New("core: the gate's key opens no step of this lease")
 )
 
@@ -171,6 +180,7 @@ type Kind string
 
 // The kinds of events, in the order of a happy story.
 const (
+	Burning    Kind = "burning"    // units were burnt
 	Asking     Kind = "asking"     // a question goes to the gate
 	Challenged Kind = "challenged" // the gate's challenge came
 	Proved     Kind = "proved"     // the proof is made

@@ -64,12 +64,13 @@ type Request struct {
 	Want      uint64      `cbor:"5,keyasint"`
 	Usage     [5]uint64   `cbor:"6,keyasint"` // seq, redeemed, accepted, used, allowance
 	Proof     []byte      `cbor:"7,keyasint"` // with the gate's challenge inside
+	Burn      [16]byte    `cbor:"8,keyasint"` // the burn that pays; zero: none
 }
 
 // Account is what the gate knew of the core; see store.Account.
 type Account struct {
 	Chip      [32]byte `cbor:"1,keyasint"`
-	Remaining uint64   `cbor:"2,keyasint"` // units of the chip's budget
+	Available uint64   `cbor:"2,keyasint"` // units of the wallet, or of the burn
 	LastSeq   uint64   `cbor:"3,keyasint"`
 	LastUnits uint64   `cbor:"4,keyasint"`
 	Accepted  uint64   `cbor:"5,keyasint"`
@@ -132,7 +133,7 @@ func Seal(gate *identity.Private, directory []byte, trust Trust, r grant.Request
 		return nil, err
 	}
 	b := Bundle{Version: Version, Directory: directory, Roots: trust.Roots, Threshold: uint64(trust.Threshold), Gate: gate.Public(),
-		Policy: p, PermitHash: rec.PermitHash, Request: requestOf(r), Account: accountOf(rec.Account),
+		Policy: p, PermitHash: rec.PermitHash, Request: requestOf(r), Account: accountOf(rec),
 		Decision: Decision{Granted: d.Granted, RefusedBy: d.RefusedBy, Reason: d.Reason, IssuedUnixNS: rec.IssuedUnixNS,
 			DecidedUnixNS: rec.DecidedUnixNS, AgeNS: int64(rec.Age), Lease: d.Lease, Salt: rec.Salt, Leaf: rec.Leaf}}
 	if d.Finding.Judged {
@@ -159,23 +160,24 @@ func (b Bundle) seal(gate *identity.Private) ([]byte, error) {
 func requestOf(r grant.Request) Request {
 	u := r.Usage
 	return Request{Core: r.Core, RequestID: r.RequestID, LockNonce: r.LockNonce, LockSeq: r.LockSeq, Want: uint64(r.Want),
-		Usage: [5]uint64{u.Seq, u.Redeemed, uint64(u.Accepted), uint64(u.Used), uint64(u.Allowance)}, Proof: r.Proof}
+		Usage: [5]uint64{u.Seq, u.Redeemed, uint64(u.Accepted), uint64(u.Used), uint64(u.Allowance)}, Proof: r.Proof, Burn: r.Burn}
 }
 
 func (r Request) grant() grant.Request {
 	u := r.Usage
 	return grant.Request{Core: r.Core, RequestID: r.RequestID, LockNonce: r.LockNonce, LockSeq: r.LockSeq, Want: lock.Units(r.Want),
 		Usage: lock.Usage{Seq: u[0], Redeemed: u[1], Accepted: lock.Units(u[2]), Used: lock.Units(u[3]), Allowance: lock.Units(u[4])},
-		Proof: r.Proof}
+		Proof: r.Proof, Burn: r.Burn}
 }
 
-func accountOf(a store.Account) Account {
-	return Account{Chip: a.Chip, Remaining: uint64(a.Remaining()), LastSeq: a.LastSeq, LastUnits: uint64(a.LastUnits),
+func accountOf(rec grant.Record) Account {
+	a := rec.Account
+	return Account{Chip: a.Chip, Available: uint64(rec.Available), LastSeq: a.LastSeq, LastUnits: uint64(a.LastUnits),
 		Accepted: uint64(a.Accepted), Used: uint64(a.Used), Redeemed: a.Redeemed, LastProof: a.LastProof, PrevProof: a.PrevProof, LastAtNS: a.LastAtNS}
 }
 
 func (a Account) store() store.Account {
-	return store.Account{Chip: a.Chip, Enabled: true, Budget: lock.Units(a.Remaining), LastSeq: a.LastSeq, LastUnits: lock.Units(a.LastUnits),
+	return store.Account{Chip: a.Chip, Enabled: true, LastSeq: a.LastSeq, LastUnits: lock.Units(a.LastUnits),
 		Accepted: lock.Units(a.Accepted), Used: lock.Units(a.Used), Redeemed: a.Redeemed, LastProof: a.LastProof, PrevProof: a.PrevProof, LastAtNS: a.LastAtNS}
 }
 
@@ -184,6 +186,9 @@ func (d Decision) Age() time.Duration { return time.Duration(d.AgeNS) }
 
 // Asked is the request that was decided.
 func (b Bundle) Asked() grant.Request { return b.Request.grant() }
+
+// Available is what paid for it.
+func (b Bundle) Available() lock.Units { return lock.Units(b.Account.Available) }
 
 // Known is what the gate knew of the core's account.
 func (b Bundle) Known() store.Account { return b.Account.store() }

@@ -167,7 +167,7 @@ func (r *Report) decide() error {
 	// is expected from the file.
 	x.Gate, x.Core, x.PolicyHash = b.Gate.ID(), b.Request.Core, policyHash
 	r.Finding = grant.Decide(grant.Case{Request: b.Asked(), Account: b.Known(), Expect: x, Policy: r.Policy,
-		Permit: area, Touching: atlas.CountriesTouching, Age: b.Decision.Age()})
+		Permit: area, Touching: atlas.CountriesTouching, Age: b.Decision.Age(), Available: b.Available()})
 	return r.compare()
 }
 

@@ -25,6 +25,9 @@ type Case struct {
 	Permit   verdict.Permit
 	Touching verdict.Touching // may be nil
 	Age      time.Duration    // since the challenge was issued, on the gate's clock
+	// Available is what pays for it: the chip's wallet, or what is left of the
+	// burn that the request names.
+	Available lock.Units
 }
 
 // Finding is what a case comes to.
@@ -128,8 +131,11 @@ func (f Finding) weigh(c Case) Finding {
 		}
 		return f.refuse(check.Rule, why)
 	}
-	if f.Units = min(f.Units, c.Account.Remaining()); f.Units == 0 {
-		return f.refuse(RefusedBudget, "the chip's budget is spent")
+	if c.Policy.Scheme.Burns() && c.Request.Burn == ([16]byte{}) {
+		return f.refuse(RefusedBurn, "the policy asks for a burn, and the request names none")
+	}
+	if f.Units = min(f.Units, c.Available); f.Units == 0 {
+		return f.refuse(RefusedBudget, "the wallet, or the burn, holds nothing more")
 	}
 	f.Life = f.Verdict.StaysInside(time.Duration(*c.Policy.LeaseTTLMS) * time.Millisecond)
 	if f.Life <= 0 {

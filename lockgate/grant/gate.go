@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -172,8 +173,7 @@ func (g *Gate) setPolicy(ctx context.Context, p policy.Policy, area verdict.Perm
 
 // note appends a leaf that is no grant.
 func (g *Gate) note(ctx context.Context, l ledger.Leaf) error {
-	l.Version, l.AtUnixMS = ledger.Version, g.cfg.Now().UnixMilli()
-	b, err := l.Encode()
+	b, err := g.leaf(l)
 	if err != nil {
 		return err
 	}
@@ -207,24 +207,24 @@ func (g *Gate) Challenge(ctx context.Context, q Question) ([]byte, error) {
 	a, err := g.cfg.Store.Account(ctx, q.Core)
 	if err != nil {
 		if name, no := refusal(err); no {
-			return nil, g.deny(ctx, name, err.Error())
+			return nil, g.deny(ctx, name, plain(err))
 		}
 		return nil, err
 	}
 	switch {
 	case !a.Enabled:
-		return nil, g.deny(ctx, RefusedRevoked, store.ErrDisabled.Error())
+		return nil, g.deny(ctx, RefusedRevoked, plain(store.ErrDisabled))
 	case q.LockNonce == lock.Nonce{}:
 		return nil, g.deny(ctx, RefusedLockNonce, "the lock nonce is missing")
 	case q.LockSeq <= a.LastSeq:
-		return nil, g.deny(ctx, RefusedSequence, store.ErrSequence.Error())
+		return nil, g.deny(ctx, RefusedSequence, plain(store.ErrSequence))
 	case q.Claim.Validate() != nil:
 		return nil, g.deny(ctx, RefusedPlace, q.Claim.Validate().Error())
 	}
 	issued := g.cfg.Now() // before anything that can be answered
 	c, err := g.question(q, issued.UnixNano())
 	if err != nil {
-		return nil, g.deny(ctx, RefusedCommittee, err.Error())
+		return nil, g.deny(ctx, RefusedCommittee, plain(err))
 	}
 	env, err := c.Seal(g.cfg.Key)
 	if err != nil {
@@ -260,6 +260,15 @@ func (g *Gate) ttl(p policy.Policy) time.Duration {
 		return min(g.cfg.TTL, statement.MaxTTL)
 	}
 	return min(time.Duration(*p.MaxAgeMS)*time.Millisecond, time.Minute)
+}
+
+// plain is an error's line for people: without the name of the package.
+func plain(err error) string {
+	s := err.Error()
+	for _, p := range []string{"store: ", "grant: ", "keys: "} {
+		s = strings.TrimPrefix(s, p)
+	}
+	return s
 }
 
 // deny counts a refusal. That it cannot be counted changes nothing of it.

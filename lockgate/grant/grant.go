@@ -9,6 +9,7 @@ import (
 	"github.com/ursa-virtual/ursa/beacon/statement"
 	"github.com/ursa-virtual/ursa/lockgate/keys"
 	"github.com/ursa-virtual/ursa/lockgate/ledger"
+	"github.com/ursa-virtual/ursa/lockgate/lock"
 	"github.com/ursa-virtual/ursa/lockgate/policy"
 	"github.com/ursa-virtual/ursa/lockgate/store"
 	"github.com/ursa-virtual/ursa/topology/identity"
@@ -36,6 +37,7 @@ type Record struct {
 	Policy        policy.Policy // in force
 	PolicyHash    [32]byte      // of it
 	PermitHash    [32]byte      // of the compiled region; zero: not from the atlas
+	Available     lock.Units    // what the wallet or the burn held
 	Account       store.Account // that the decision was made on
 	Salt          [32]byte      // opens the ledger's commitment
 	Leaf          uint64        // index in the ledger
@@ -66,7 +68,11 @@ func (g *Gate) Grant(ctx context.Context, r Request) (Decision, error) {
 		return g.troubled(ctx, err)
 	}
 	if !a.Enabled {
-		return g.refuse(ctx, RefusedRevoked, store.ErrDisabled.Error()), nil
+		return g.refuse(ctx, RefusedRevoked, plain(store.ErrDisabled)), nil
+	}
+	pays, err := g.pays(ctx, r, a)
+	if err != nil {
+		return g.troubled(ctx, err)
 	}
 	e, no, err := g.challengeOf(ctx, r, hash)
 	if err != nil {
@@ -75,7 +81,7 @@ func (g *Gate) Grant(ctx context.Context, r Request) (Decision, error) {
 	if no != nil {
 		return *no, nil
 	}
-	return g.decide(ctx, r, hash, a, e)
+	return g.decide(ctx, r, hash, a, e, pays)
 }
 
 // challengeOf finds the open challenge that a request answers, or the refusal.
@@ -120,17 +126,17 @@ func (g *Gate) challengeOf(ctx context.Context, r Request, hash [32]byte) (*entr
 
 // decide verifies, and grants what nothing refuses. A refusal uses the
 // challenge up: one challenge, one attempt.
-func (g *Gate) decide(ctx context.Context, r Request, hash [32]byte, a store.Account, e *entry) (Decision, error) {
+func (g *Gate) decide(ctx context.Context, r Request, hash [32]byte, a store.Account, e *entry, pays payment) (Decision, error) {
 	rules, d, now := g.rules.Load(), g.directory.Load(), g.cfg.Now()
 	rec := Record{Challenge: e.envelope, IssuedUnixNS: e.issued.UnixNano(), DecidedUnixNS: now.UnixNano(),
-		Age: max(now.Sub(e.issued), 1), Policy: rules.policy, PolicyHash: rules.hash, PermitHash: rules.permitHash, Account: a}
+		Age: max(now.Sub(e.issued), 1), Policy: rules.policy, PolicyHash: rules.hash, PermitHash: rules.permitHash, Account: a, Available: pays.available}
 	f := Decide(Case{Request: r, Account: a, Policy: rules.policy, Permit: rules.permit, Touching: rules.touching,
-		Age: rec.Age,
+		Age: rec.Age, Available: pays.available,
 		Expect: statement.Expect{Directory: d, Gate: g.cfg.Key.ID(), Core: r.Core, NonceG: e.nonce, PolicyHash: rules.hash,
 			NowUnixNS: rec.DecidedUnixNS, Roots: g.roots}})
 	rec.Previous = f.Previous
 	if f.RefusedBy == "" && r.LockSeq <= a.LastSeq {
-		f = f.refuse(RefusedSequence, store.ErrSequence.Error())
+		f = f.refuse(RefusedSequence, plain(store.ErrSequence))
 	}
 	out := Decision{RefusedBy: f.RefusedBy, Reason: f.Reason, Finding: f, Record: rec}
 	if f.RefusedBy != "" {
@@ -146,12 +152,12 @@ func (g *Gate) decide(ctx context.Context, r Request, hash [32]byte, a store.Acc
 		g.book.use(r.Core, e, hash, &out)
 		return out, nil
 	}
-	if err := g.release(ctx, r, hash, a, e, &out); err != nil {
+	if err := g.release(ctx, r, hash, a, e, pays, &out); err != nil {
 		name, no := refusal(err)
 		if !no {
 			return Decision{}, err
 		}
-		out.RefusedBy, out.Reason = name, err.Error()
+		out.RefusedBy, out.Reason = name, plain(err)
 		_ = g.cfg.Store.Deny(ctx, name)
 		if name != RefusedConcurrent && name != RefusedConsumed {
 			g.book.use(r.Core, e, hash, &out)
@@ -177,7 +183,7 @@ func (g *Gate) published(ctx context.Context, leaf uint64) error {
 
 // release makes the lease and the one transaction. Only what the transaction
 // left behind is sent: it may be the answer of a twin request that was faster.
-func (g *Gate) release(ctx context.Context, r Request, hash [32]byte, a store.Account, e *entry, out *Decision) error {
+func (g *Gate) release(ctx context.Context, r Request, hash [32]byte, a store.Account, e *entry, pays payment, out *Decision) error {
 	rules, f := g.rules.Load(), out.Finding
 	terms := keys.Terms{RequestID: r.RequestID, Core: r.Core, LockNonce: r.LockNonce, LockSeq: r.LockSeq, Units: uint64(f.Units),
 		PolicyHash: out.Record.PolicyHash, ChallengeHash: f.Verified.Asked.Hash(), ProofHash: f.Verified.Hash,
@@ -194,14 +200,14 @@ func (g *Gate) release(ctx context.Context, r Request, hash [32]byte, a store.Ac
 	if err != nil {
 		return err
 	}
-	leaf, err := leafOf(lease, out.Record.Salt, f)
+	leaf, err := leafOf(lease, out.Record.Salt, f, pays)
 	if err != nil {
 		return err
 	}
 	res, err := g.cfg.Store.Grant(ctx, store.Grant{Core: r.Core, Chip: a.Chip, RequestID: r.RequestID, RequestHash: hash,
 		Nonce: e.nonce, LockNonce: r.LockNonce, LockSeq: r.LockSeq, PrevSeq: a.LastSeq, Units: f.Units,
 		Accepted: r.Usage.Accepted, Used: r.Usage.Used, Redeemed: r.Usage.Redeemed,
-		ProofHash: f.Verified.Hash, PrevProof: out.Record.Previous,
+		ProofHash: f.Verified.Hash, PrevProof: out.Record.Previous, Burn: r.Burn,
 		Response: env, Leaf: leaf, AtUnixNS: out.Record.DecidedUnixNS})
 	if err != nil {
 		return err
@@ -214,7 +220,7 @@ func (g *Gate) release(ctx context.Context, r Request, hash [32]byte, a store.Ac
 }
 
 // leafOf is what the ledger says of a lease.
-func leafOf(l keys.Lease, salt [32]byte, f Finding) ([]byte, error) {
+func leafOf(l keys.Lease, salt [32]byte, f Finding, pays payment) ([]byte, error) {
 	object, err := l.Hash()
 	if err != nil {
 		return nil, err
@@ -222,7 +228,7 @@ func leafOf(l keys.Lease, salt [32]byte, f Finding) ([]byte, error) {
 	ms := int64(time.Millisecond)
 	return ledger.Leaf{Version: ledger.Version, Kind: ledger.KindGrant, AtUnixMS: l.Terms.IssuedUnixNS / ms, Units: l.Terms.Units,
 		PolicyHash: l.Terms.PolicyHash, Epoch: f.Verified.Asked.Challenge().DirectoryEpoch, Object: object,
-		Commitment: ledger.Commit(salt, l.Terms.Core, l.Terms.ProofHash),
+		Commitment: ledger.Commit(salt, l.Terms.Core, l.Terms.ProofHash), Burn: pays.leaf,
 		NotAfterMS: (l.Terms.NotAfterUnixNS + ms - 1) / ms}.Encode()
 }
 
@@ -234,7 +240,7 @@ func (g *Gate) refuse(ctx context.Context, by, reason string) Decision {
 // troubled turns a definite no of the store into a refusal and passes on the rest.
 func (g *Gate) troubled(ctx context.Context, err error) (Decision, error) {
 	if name, no := refusal(err); no {
-		return g.refuse(ctx, name, err.Error()), nil
+		return g.refuse(ctx, name, plain(err)), nil
 	}
 	return Decision{}, err
 }

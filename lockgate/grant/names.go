@@ -29,6 +29,7 @@ const (
 	RefusedReport      = policy.RuleReport       // no sound usage report
 	RefusedLife        = "lease-life"            // the proof would not stay inside for a moment
 	RefusedBudget      = "budget"                // the chip's budget is spent
+	RefusedBurn        = "burn"                  // the burn named is not there, not this core's, or missing
 	RefusedConcurrent  = "concurrent"            // another grant for the core came first
 	RefusedDirectory   = "directory"             // the directory is not in force
 	RefusedCommittee   = "committee"             // no committee can be made
@@ -117,6 +118,9 @@ var names = []struct {
 	{store.ErrSequence, RefusedSequence},
 	{store.ErrStale, RefusedConcurrent},
 	{store.ErrBudget, RefusedBudget},
+	{store.ErrBurnUsed, RefusedBudget},
+	{store.ErrUnknownBurn, RefusedBurn},
+	{store.ErrDeposit, RefusedReused},
 	{store.ErrUnits, RefusedUnits},
 	{store.ErrMalformed, RefusedRequest},
 }

@@ -19,6 +19,7 @@ type Request struct {
 	LockSeq   uint64     // its sequence
 	Want      lock.Units // units asked for; clipped to what the policy and the budget allow
 	Usage     lock.Usage // the lock's account, made when the nonce was
+	Burn      [16]byte   // the burn that pays for it; zero: none
 	Proof     []byte     // answers the challenge that was asked with this lock nonce
 }
 
@@ -31,8 +32,9 @@ func (r Request) Hash() ([32]byte, error) {
 		LockNonce [32]byte    `cbor:"3,keyasint"`
 		Numbers   [7]uint64   `cbor:"4,keyasint"`
 		Proof     [32]byte    `cbor:"5,keyasint"`
+		Burn      [16]byte    `cbor:"6,keyasint"`
 	}{r.Core, r.RequestID, r.LockNonce, [7]uint64{r.LockSeq, uint64(r.Want), r.Usage.Seq, r.Usage.Redeemed,
-		uint64(r.Usage.Accepted), uint64(r.Usage.Used), uint64(r.Usage.Allowance)}, proof})
+		uint64(r.Usage.Accepted), uint64(r.Usage.Used), uint64(r.Usage.Allowance)}, proof, r.Burn})
 	if err != nil {
 		return [32]byte{}, fmt.Errorf("grant: %w", err)
 	}

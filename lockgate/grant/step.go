@@ -43,12 +43,12 @@ func (g *Gate) StepKey(ctx context.Context, q StepQuestion) (lock.Key, error) {
 	a, err := g.cfg.Store.Account(ctx, q.Core)
 	if err != nil {
 		if name, no := refusal(err); no {
-			return lock.Key{}, g.deny(ctx, name, err.Error())
+			return lock.Key{}, g.deny(ctx, name, plain(err))
 		}
 		return lock.Key{}, err
 	}
 	if !a.Enabled {
-		return lock.Key{}, g.deny(ctx, RefusedRevoked, store.ErrDisabled.Error())
+		return lock.Key{}, g.deny(ctx, RefusedRevoked, plain(store.ErrDisabled))
 	}
 	before, ok, err := g.cfg.Store.Answer(ctx, q.Core, q.RequestID)
 	if err != nil {

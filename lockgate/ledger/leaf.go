@@ -25,6 +25,8 @@ type Kind string
 
 // The kinds.
 const (
+	KindDeposit    Kind = "deposit"    // units were put into a wallet
+	KindBurn       Kind = "burn"       // units were taken out of a wallet, to ask for leases with
 	KindGrant      Kind = "grant"      // a lease was released
 	KindPolicy     Kind = "policy"     // a policy came into force
 	KindDirectory  Kind = "directory"  // a directory epoch came into force
@@ -39,15 +41,17 @@ const MaxSize = 4 << 10
 
 // Leaf is one entry. Which fields are set depends on the kind; see check.
 type Leaf struct {
-	Version    uint64   `cbor:"1,keyasint"`
-	Kind       Kind     `cbor:"2,keyasint"`
-	AtUnixMS   int64    `cbor:"3,keyasint"`           // the gate's clock
-	Units      uint64   `cbor:"4,keyasint,omitempty"` // grant: units released
-	PolicyHash [32]byte `cbor:"5,keyasint"`           // grant, policy: the policy
-	Epoch      uint64   `cbor:"6,keyasint,omitempty"` // grant, directory: its epoch
-	Object     [32]byte `cbor:"7,keyasint"`           // grant: hash of the lease; others: hash of what is named
-	Commitment [32]byte `cbor:"8,keyasint"`           // grant: Commit of salt, core and proof; others: zero
-	NotAfterMS int64    `cbor:"9,keyasint,omitempty"` // grant: the lease's end
+	Version     uint64   `cbor:"1,keyasint"`
+	Kind        Kind     `cbor:"2,keyasint"`
+	AtUnixMS    int64    `cbor:"3,keyasint"`            // the gate's clock
+	Units       uint64   `cbor:"4,keyasint,omitempty"`  // grant: released; deposit, burn: how many
+	PolicyHash  [32]byte `cbor:"5,keyasint"`            // grant, policy: the policy
+	Epoch       uint64   `cbor:"6,keyasint,omitempty"`  // grant, directory: its epoch
+	Object      [32]byte `cbor:"7,keyasint"`            // grant: hash of the lease; others: hash of what is named
+	Commitment  [32]byte `cbor:"8,keyasint"`            // grant: Commit of salt, core and proof; others: zero
+	NotAfterMS  int64    `cbor:"9,keyasint,omitempty"`  // grant: the lease's end
+	NotBeforeMS int64    `cbor:"10,keyasint,omitempty"` // deposit: from when on it may be used
+	Burn        *uint64  `cbor:"11,keyasint,omitempty"` // grant: leaf of the burn that paid for it, if one did
 }
 
 // Refusals.
@@ -60,6 +64,12 @@ var (
 // Commit hides core and proof under a salt.
 func Commit(salt [32]byte, core identity.ID, proof [32]byte) [32]byte {
 	return identity.Hash("ledger commitment", salt[:], core[:], proof[:])
+}
+
+// ObjectOf names a deposit (of a chip) or a burn (of a core) by its id, which is
+// drawn at random and so hides whose it is.
+func ObjectOf(k Kind, id [16]byte, whose [32]byte) [32]byte {
+	return identity.Hash("ledger "+string(k), id[:], whose[:])
 }
 
 // Encode checks a leaf and encodes it.
@@ -89,11 +99,17 @@ func (l Leaf) check() error {
 		return ErrKind
 	}
 	grant := l.Units > 0 && l.PolicyHash != zero && l.Epoch > 0 && l.Object != zero && l.Commitment != zero && l.NotAfterMS > l.AtUnixMS
-	bare := l.Units == 0 && l.Commitment == zero && l.NotAfterMS == 0 && l.Object != zero
+	plain := l.NotBeforeMS == 0 && l.Burn == nil
+	value := l.Units > 0 && l.PolicyHash == zero && l.Epoch == 0 && l.Object != zero && l.Commitment == zero && l.NotAfterMS == 0 && l.Burn == nil
+	bare := plain && l.Units == 0 && l.Commitment == zero && l.NotAfterMS == 0 && l.Object != zero
 	ok := false
 	switch l.Kind {
 	case KindGrant:
-		ok = grant
+		ok = grant && l.NotBeforeMS == 0
+	case KindDeposit:
+		ok = value && l.NotBeforeMS >= 0
+	case KindBurn:
+		ok = value && l.NotBeforeMS == 0
 	case KindPolicy:
 		ok = bare && l.PolicyHash == l.Object && l.Epoch == 0
 	case KindDirectory:

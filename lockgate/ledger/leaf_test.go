@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"bytes"
 	"errors"
+	"reflect"
 	"testing"
 
 	"github.com/ursa-virtual/ursa/lockgate/ledger"
@@ -25,6 +26,11 @@ func TestLeaves(t *testing.T) {
 		{"policy", ledger.Leaf{Version: 1, Kind: ledger.KindPolicy, AtUnixMS: 1, PolicyHash: [32]byte{1}, Object: [32]byte{1}}, nil},
 		{"directory", ledger.Leaf{Version: 1, Kind: ledger.KindDirectory, AtUnixMS: 1, Epoch: 4, Object: [32]byte{1}}, nil},
 		{"revocation", ledger.Leaf{Version: 1, Kind: ledger.KindRevocation, AtUnixMS: 1, Object: [32]byte{1}}, nil},
+		{"deposit", ledger.Leaf{Version: 1, Kind: ledger.KindDeposit, AtUnixMS: 1, Units: 5, Object: [32]byte{1}, NotBeforeMS: 9}, nil},
+		{"burn", ledger.Leaf{Version: 1, Kind: ledger.KindBurn, AtUnixMS: 1, Units: 5, Object: [32]byte{1}}, nil},
+		{"burn of nothing", ledger.Leaf{Version: 1, Kind: ledger.KindBurn, AtUnixMS: 1, Object: [32]byte{1}}, ledger.ErrField},
+		{"burn that waits", ledger.Leaf{Version: 1, Kind: ledger.KindBurn, AtUnixMS: 1, Units: 5, Object: [32]byte{1}, NotBeforeMS: 9}, ledger.ErrField},
+		{"grant on a burn", change(func(l *ledger.Leaf) { l.Burn = new(uint64(3)) }), nil},
 		{"unknown kind", change(func(l *ledger.Leaf) { l.Kind = "gift" }), ledger.ErrKind},
 		{"unknown version", change(func(l *ledger.Leaf) { l.Version = 2 }), ledger.ErrKind},
 		{"grant of nothing", change(func(l *ledger.Leaf) { l.Units = 0 }), ledger.ErrField},
@@ -39,7 +45,7 @@ func TestLeaves(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		if back, err := ledger.Decode(b); err != nil || back != tt.l {
+		if back, err := ledger.Decode(b); err != nil || !reflect.DeepEqual(back, tt.l) {
 			t.Errorf("%s: %+v %v", tt.name, back, err)
 		}
 	}

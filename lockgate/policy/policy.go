@@ -39,6 +39,24 @@ const (
 	TimingBeacon Timing = "beacon" // the beacon's; a tampered beacon counts against f
 )
 
+// Scheme says what pays for a lease and how it is opened.
+type Scheme string
+
+// The schemes. They differ in two things: whether units must be burnt before they
+// are asked for, and whether a lease is opened at once or key by key.
+const (
+	SchemeLease    Scheme = "lease"    // debited at the grant, opened at once
+	SchemeKeys     Scheme = "keys"     // debited at the grant, opened in steps
+	SchemeBurn     Scheme = "burn"     // burnt before, opened at once
+	SchemeCombined Scheme = "combined" // burnt before, opened in steps
+)
+
+// Burns says whether units must be burnt before they are asked for.
+func (s Scheme) Burns() bool { return s == SchemeBurn || s == SchemeCombined }
+
+// Steps says whether leases are opened key by key.
+func (s Scheme) Steps() bool { return s == SchemeKeys || s == SchemeCombined }
+
 // Policy is one rule set, in canonical CBOR. Every pointer may be absent; what
 // is absent denies.
 type Policy struct {
@@ -61,6 +79,7 @@ type Policy struct {
 	PerMille        *uint64                 `cbor:"17,keyasint,omitempty"` // speed granted in thousandths; absent: full
 	Audience        string                  `cbor:"18,keyasint,omitempty"` // the constellation whose attestation results count
 	StepUnits       *uint64                 `cbor:"19,keyasint,omitempty"` // units that one key opens, at least; absent: a lease is opened at once
+	Scheme          Scheme                  `cbor:"20,keyasint,omitempty"` // absent: lease, or keys when there are step units
 }
 
 // Steps is in how many steps a lease of so many units is opened.
@@ -184,6 +203,18 @@ func (p Policy) Validate() []error {
 	}
 	if p.PerMille != nil && (*p.PerMille == 0 || *p.PerMille > fullPerMille) {
 		bad("per_mille is %d: set it to 1..%d", *p.PerMille, fullPerMille)
+	}
+	switch p.Scheme {
+	case SchemeLease, SchemeKeys, SchemeBurn, SchemeCombined:
+		if p.Scheme.Steps() && p.StepUnits == nil {
+			bad("step_units is absent: scheme %s opens leases in steps", p.Scheme)
+		}
+		if !p.Scheme.Steps() && p.StepUnits != nil {
+			bad("step_units is set: scheme %s opens leases at once; use keys or combined", p.Scheme)
+		}
+	case "":
+	default:
+		bad("scheme %q: use lease, keys, burn or combined", p.Scheme)
 	}
 	if p.StepUnits != nil && (*p.StepUnits == 0 || *p.StepUnits > 1<<62) {
 		bad("step_units is %d: set it to at least 1", *p.StepUnits)

@@ -70,12 +70,12 @@ func TestOnlyTrueReleases(t *testing.T) {
 
 // TestAbsentDenies clears every field of a policy and of the facts in turn;
 // each is needed, but for the fraction, whose absence means full speed, and the
-// step, whose absence means all at once.
+// step and the scheme, whose absence means debited at the grant and all at once.
 func TestAbsentDenies(t *testing.T) {
 	for i := range reflect.TypeFor[policy.Policy]().NumField() {
 		p := good()
 		name := reflect.TypeOf(p).Field(i).Name
-		if name == "PerMille" || name == "StepUnits" {
+		if name == "PerMille" || name == "StepUnits" || name == "Scheme" {
 			continue
 		}
 		reflect.ValueOf(&p).Elem().Field(i).SetZero()
@@ -133,6 +133,13 @@ func TestValidateSaysWhatIsWrong(t *testing.T) {
 	p := good()
 	*p.NotAfterUnixNS = 100
 	p.PerMille = new(uint64(1001))
+	for scheme, step := range map[policy.Scheme]*uint64{"gift": nil, policy.SchemeLease: new(uint64(5)), policy.SchemeCombined: nil} {
+		q := good()
+		q.Scheme, q.StepUnits = scheme, step
+		if problems := q.Validate(); len(problems) != 1 {
+			t.Errorf("%s: %v", scheme, problems)
+		}
+	}
 	if problems := p.Validate(); len(problems) != 2 || !errors.Is(problems[0], policy.ErrInvalid) {
 		t.Fatal(problems)
 	}

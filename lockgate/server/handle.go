@@ -172,7 +172,7 @@ func (s *Server) lease(ctx context.Context, binding [32]byte, body []byte) answe
 		return a
 	}
 	r := grant.Request{Core: q.Core, RequestID: q.RequestID, LockNonce: q.LockNonce, LockSeq: q.LockSeq,
-		Want: lock.Units(q.Want), Usage: q.Usage.Lock(), Proof: q.Proof}
+		Want: lock.Units(q.Want), Usage: q.Usage.Lock(), Burn: q.Burn, Proof: q.Proof}
 	d, err := s.cfg.Gate.Grant(ctx, r)
 	if err != nil {
 		return s.trouble(err)
@@ -212,5 +212,29 @@ func (s *Server) step(ctx context.Context, binding [32]byte, body []byte) answer
 	if err != nil {
 		return s.trouble(err)
 	}
+	return answer{status: http.StatusOK, body: out}
+}
+
+func (s *Server) burn(ctx context.Context, binding [32]byte, body []byte) answer {
+	payload, signer, a := s.open(ctx, api.TypeBurn, body, api.MaxQuestion)
+	if a.status != http.StatusOK {
+		return a
+	}
+	q, err := api.DecodeBurnRequest(payload)
+	if err != nil {
+		return no(http.StatusBadRequest, grant.RefusedRequest, err.Error())
+	}
+	if a, ok := bound(signer, q.Core, binding, q.Binding); !ok {
+		return a
+	}
+	r, err := s.cfg.Gate.Burn(ctx, grant.BurnQuestion{Core: q.Core, ID: q.ID, Units: lock.Units(q.Units)})
+	if err != nil {
+		return s.trouble(err)
+	}
+	out, err := api.BurnReceipt{Index: r.Index, Leaf: r.Leaf}.Encode()
+	if err != nil {
+		return s.trouble(err)
+	}
+	s.cfg.Log.Info("burn", "core", q.Core.Short(), "units", q.Units)
 	return answer{status: http.StatusOK, body: out}
 }

@@ -47,7 +47,9 @@ func (m *Metrics) request(path string, status int, took time.Duration) {
 	if m == nil {
 		return
 	}
-	if path != api.PathChallenge && path != api.PathLease && path != api.PathKey {
+	switch path {
+	case api.PathChallenge, api.PathLease, api.PathKey, api.PathBurn:
+	default:
 		path = "other"
 	}
 	m.requests.WithLabelValues(path, strconv.Itoa(status)).Inc()

@@ -40,6 +40,7 @@ import (
 type Gate interface {
 	Challenge(ctx context.Context, q grant.Question) ([]byte, error)
 	Grant(ctx context.Context, r grant.Request) (grant.Decision, error)
+	Burn(ctx context.Context, q grant.BurnQuestion) (grant.Receipt, error)
 	StepKey(ctx context.Context, q grant.StepQuestion) (lock.Key, error)
 	Key(ctx context.Context, core identity.ID) (identity.Public, error)
 	Ready(ctx context.Context) error
@@ -193,6 +194,7 @@ func (s *Server) routes() {
 		s.mux.Handle("GET "+api.PathLedger, http.StripPrefix(api.PathLedger, s.cfg.Ledger))
 	}
 	s.mux.HandleFunc("POST "+api.PathChallenge, s.guard(api.MaxQuestion, s.challenge))
+	s.mux.HandleFunc("POST "+api.PathBurn, s.guard(api.MaxQuestion, s.burn))
 	s.mux.HandleFunc("POST "+api.PathKey, s.guard(api.MaxQuestion, s.step))
 	s.mux.HandleFunc("POST "+api.PathLease, s.guard(api.MaxLeaseRequest, s.lease))
 }

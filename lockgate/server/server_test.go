@@ -134,15 +134,21 @@ func TestBothTransports(t *testing.T) {
 	}
 }
 
-// TestStepsOverTheNetwork: a busy fake command runs through a lease in steps.
-func TestStepsOverTheNetwork(t *testing.T) {
-	s := granttest.New(t, granttest.WithPolicy(func(p *policy.Policy) { p.StepUnits = new(uint64(50)) }))
+// TestCombinedOverTheNetwork: a busy fake command burns, and runs through its
+// leases in steps.
+func TestCombinedOverTheNetwork(t *testing.T) {
+	s := granttest.New(t, granttest.WithPolicy(func(p *policy.Policy) {
+		p.Scheme, p.StepUnits = policy.SchemeCombined, new(uint64(50))
+	}))
 	_, quicAt, _ := serve(t, s, nil)
-	var opened atomic.Int64
+	var opened, burnt atomic.Int64
 	a, err := core.New(core.Config{Key: s.Core.Key, GateKey: s.GateKey.Public(), Gate: dial(t, s.Core.Key, quicAt, ""),
-		Prover: prover{s, s.Core}, Memory: &core.Forgetful{}, Want: 500, Events: func(e core.Event) {
-			if e.Kind == core.Opened {
+		Prover: prover{s, s.Core}, Memory: &core.Forgetful{}, Want: 500, Burn: 700, Events: func(e core.Event) {
+			switch e.Kind {
+			case core.Opened:
 				opened.Add(1)
+			case core.Burning:
+				burnt.Add(int64(e.Units))
 			}
 		}})
 	if err != nil {
@@ -158,8 +164,11 @@ func TestStepsOverTheNetwork(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if opened.Load() < 4 {
-		t.Errorf("%d steps were opened", opened.Load())
+	if opened.Load() < 4 || burnt.Load() < 700 {
+		t.Errorf("%d steps were opened, %d units burnt", opened.Load(), burnt.Load())
+	}
+	if err := s.Store.Check(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -91,6 +91,49 @@ func (s *SQLite) Append(ctx context.Context, leaf []byte) (i uint64, err error) 
 	return i, err
 }
 
+// Deposit adds to a wallet; see Store.
+func (s *SQLite) Deposit(ctx context.Context, d Deposit) (leaf uint64, err error) {
+	switch {
+	case d.ID == [16]byte{}, d.Chip == [32]byte{}, len(d.Leaf) == 0, d.AtUnixNS <= 0, d.NotBeforeNS < 0:
+		return 0, ErrMalformed
+	case d.Units == 0 || d.Units > maxCount:
+		return 0, ErrUnits
+	}
+	err = s.submit(ctx, func(t *txn) (err error) {
+		leaf, err = t.deposit(d)
+		return err
+	})
+	return leaf, err
+}
+
+// Burn takes units out of the wallet; see Store.
+func (s *SQLite) Burn(ctx context.Context, b Burn) (out Burnt, err error) {
+	switch {
+	case b.ID == [16]byte{}, b.Core == [32]byte{}, len(b.Leaf) == 0, b.AtUnixNS <= 0:
+		return Burnt{}, ErrMalformed
+	case b.Units == 0 || b.Units > maxCount:
+		return Burnt{}, ErrUnits
+	}
+	err = s.submit(ctx, func(t *txn) (err error) {
+		out, err = t.burn(b)
+		return err
+	})
+	if err != nil {
+		return Burnt{}, err
+	}
+	return out, nil
+}
+
+// Wallet is what a chip has left to use at an instant; see Store.
+func (s *SQLite) Wallet(ctx context.Context, chip [32]byte, atUnixNS int64) (lock.Units, error) {
+	return wallet(ctx, s.read, chip, atUnixNS)
+}
+
+// Burnt reads a core's burn; see Store.
+func (s *SQLite) Burnt(ctx context.Context, core [32]byte, id [16]byte) (Burnt, error) {
+	return burnt(ctx, s.read, core, id)
+}
+
 // Deny counts a denial; see Store.
 func (s *SQLite) Deny(ctx context.Context, reason string) error {
 	if reason == "" {
@@ -164,7 +207,10 @@ func (s *SQLite) Check(ctx context.Context) error {
 		return err
 	}
 	for _, c := range []struct{ what, query string }{
-		{"a chip's spending is not what its cores were granted", `SELECT count(*) FROM chip h WHERE spent <> (SELECT coalesce(sum(granted), 0) FROM core WHERE chip = h.id)`},
+		{"a chip's spending is not what its cores were granted and have burnt", `SELECT count(*) FROM chip h WHERE spent <>
+			(SELECT coalesce(sum(r.units), 0) FROM request r JOIN core c ON c.id = r.core WHERE c.chip = h.id AND NOT r.burnt) +
+			(SELECT coalesce(sum(b.units), 0) FROM burn b JOIN core c ON c.id = b.core WHERE c.chip = h.id)`},
+		{"what is used of burns is not what was granted on them", `SELECT abs((SELECT coalesce(sum(used), 0) FROM burn) - (SELECT coalesce(sum(units), 0) FROM request WHERE burnt))`},
 		{"a core's grants are not what its answers say", `SELECT count(*) FROM core c WHERE granted <> (SELECT coalesce(sum(units), 0) FROM request WHERE core = c.id)`},
 		{"an answer without a leaf", `SELECT count(*) FROM request WHERE leaf NOT IN (SELECT i FROM leaf)`},
 		{"two answers with one leaf", `SELECT count(*) FROM (SELECT leaf FROM request GROUP BY leaf HAVING count(*) > 1)`},
@@ -201,12 +247,4 @@ func checkChain(ctx context.Context, q querier) error {
 		prev = next
 	}
 	return rows.Err()
-}
-
-// Remaining is what the chip's budget still holds.
-func (a Account) Remaining() lock.Units {
-	if a.Spent >= a.Budget {
-		return 0
-	}
-	return a.Budget - a.Spent
 }

@@ -48,6 +48,9 @@ var (
 	ErrSchema        = errors.New("store: written by another version of this program")
 	ErrUncertain     = errors.New("store: the commit failed and may or may not have been applied; retry the same request")
 	ErrClosed        = errors.New("store: closed")
+	ErrDeposit       = errors.New("store: this deposit id stands for another deposit")
+	ErrBurnUsed      = errors.New("store: the burn does not hold that many units any more")
+	ErrUnknownBurn   = errors.New("store: no such burn of this core")
 	ErrRange         = errors.New("store: leaf range is empty or outside the ledger")
 )
 
@@ -59,7 +62,7 @@ type Account struct {
 	Platform string     // attestation platform it enrolled with
 	Public   []byte     // the core's public identity, as enrolled
 	Enabled  bool       // false: switched off
-	Budget   lock.Units // of the chip, for all its cores together
+	Budget   lock.Units // of the chip, for all its cores together, without deposits
 	Spent    lock.Units // of the chip's budget
 
 	LastSeq   uint64     // lock sequence of the newest grant; 0: none yet
@@ -72,6 +75,37 @@ type Account struct {
 	LastProof [32]byte   // hash of the proof of the newest grant; zero: none yet
 	PrevProof [32]byte   // of the one before; zero: there was none
 }
+
+// Deposit adds units to a chip's wallet, from an instant on: units may be paid
+// for before they may be used. There is no way to take units out of a wallet but
+// to use them, and none from one wallet to another.
+type Deposit struct {
+	ID          [16]byte // chosen by the operator: the same deposit twice is one
+	Chip        [32]byte
+	Units       lock.Units
+	NotBeforeNS int64 // Unix ns; 0: at once
+	Leaf        []byte
+	AtUnixNS    int64
+}
+
+// Burn takes units out of a wallet for one core, before it asks for leases.
+type Burn struct {
+	ID       [16]byte // chosen by the core: the same burn twice is one
+	Core     [32]byte
+	Units    lock.Units
+	Leaf     []byte
+	AtUnixNS int64
+}
+
+// Burnt is a burn that was made, and what of it was granted already.
+type Burnt struct {
+	Units lock.Units
+	Used  lock.Units
+	Leaf  uint64
+}
+
+// Left is what may still be granted on a burn.
+func (b Burnt) Left() lock.Units { return b.Units - b.Used }
 
 // Grant is everything one grant writes.
 type Grant struct {
@@ -87,6 +121,7 @@ type Grant struct {
 	Accepted    lock.Units // from the lock's usage report
 	Used        lock.Units // from the lock's usage report
 	Redeemed    uint64     // from the lock's usage report
+	Burn        [16]byte   // the burn that pays for it; zero: the chip's wallet does
 	ProofHash   [32]byte   // the core's next proof has to name it
 	PrevProof   [32]byte   // what this proof named
 	Response    []byte     // the already wrapped and signed answer
@@ -132,6 +167,15 @@ type Store interface {
 	Answer(ctx context.Context, core [32]byte, id [16]byte) (Result, bool, error)
 	// Grant is the one transaction.
 	Grant(ctx context.Context, g Grant) (Result, error)
+	// Deposit adds to a wallet, with a leaf in the ledger. Again: nothing happens.
+	Deposit(ctx context.Context, d Deposit) (leaf uint64, err error)
+	// Wallet is what a chip has left to use at an instant.
+	Wallet(ctx context.Context, chip [32]byte, atUnixNS int64) (lock.Units, error)
+	// Burn takes units out of the wallet, with a leaf in the ledger. Again: the
+	// same burn, whatever was used of it.
+	Burn(ctx context.Context, b Burn) (Burnt, error)
+	// Burnt reads a core's burn. ErrUnknownBurn when there is none.
+	Burnt(ctx context.Context, core [32]byte, id [16]byte) (Burnt, error)
 	// Consumed says whether a challenge nonce was used for a grant.
 	Consumed(ctx context.Context, nonce [32]byte) (bool, error)
 	// Append adds a leaf that is no grant: a policy, a deposit, a revocation.

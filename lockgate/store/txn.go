@@ -89,19 +89,136 @@ func (t *txn) allowed(g Grant, a Account) error {
 		return ErrStale
 	case g.LockSeq <= a.LastSeq:
 		return ErrSequence
-	case a.Spent > a.Budget || g.Units > a.Budget-a.Spent:
-		return ErrBudget
 	case g.Units > maxCount-a.Granted:
 		return ErrUnits
 	}
-	return nil
+	if g.Burn != ([16]byte{}) {
+		b, err := burnt(context.Background(), t.tx, g.Core, g.Burn)
+		if err == nil && g.Units > b.Left() {
+			err = ErrBurnUsed
+		}
+		return err
+	}
+	return t.covers(g.Chip, g.Units, g.AtUnixNS)
+}
+
+// covers says whether a wallet holds so many units.
+func (t *txn) covers(chip [32]byte, units lock.Units, at int64) error {
+	have, err := wallet(context.Background(), t.tx, chip, at)
+	if err == nil && units > have {
+		err = ErrBudget
+	}
+	return err
+}
+
+// wallet is what a chip has left: its budget and the deposits that have come
+// into force, less what was spent.
+func wallet(ctx context.Context, q querier, chip [32]byte, at int64) (lock.Units, error) {
+	var budget, spent, deposits int64
+	err := q.QueryRowContext(ctx, `SELECT budget, spent, (SELECT coalesce(sum(units), 0) FROM deposit WHERE chip = ?1 AND not_before <= ?2)
+		FROM chip WHERE id = ?1`, chip[:], at).Scan(&budget, &spent, &deposits)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, ErrUnknownCore
+	}
+	if err != nil {
+		return 0, fmt.Errorf("store: cannot read the wallet: %w", err)
+	}
+	if have := uint64(budget) + uint64(deposits); have > uint64(spent) { // each is below 2^63
+		return lock.Units(have) - lock.Units(spent), nil
+	}
+	return 0, nil
+}
+
+// burnt reads a burn.
+func burnt(ctx context.Context, q querier, core [32]byte, id [16]byte) (Burnt, error) {
+	var units, used, leaf int64
+	err := q.QueryRowContext(ctx, `SELECT units, used, leaf FROM burn WHERE core = ? AND id = ?`, core[:], id[:]).Scan(&units, &used, &leaf)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Burnt{}, ErrUnknownBurn
+	}
+	if err != nil {
+		return Burnt{}, fmt.Errorf("store: cannot read burns: %w", err)
+	}
+	if units <= 0 || used < 0 || used > units || leaf < 0 {
+		return Burnt{}, fmt.Errorf("%w: a burn", ErrChain)
+	}
+	return Burnt{Units: lock.Units(units), Used: lock.Units(used), Leaf: uint64(leaf)}, nil
+}
+
+// burn takes units out of the wallet.
+func (t *txn) burn(b Burn) (Burnt, error) {
+	ctx := context.Background()
+	was, err := burnt(ctx, t.tx, b.Core, b.ID)
+	switch {
+	case err == nil && was.Units != b.Units:
+		return Burnt{}, ErrRequestReused
+	case err == nil, !errors.Is(err, ErrUnknownBurn):
+		return was, err
+	}
+	a, err := account(ctx, t.tx, b.Core)
+	if err != nil {
+		return Burnt{}, err
+	}
+	if !a.Enabled {
+		return Burnt{}, ErrDisabled
+	}
+	if err := t.covers(a.Chip, b.Units, b.AtUnixNS); err != nil {
+		return Burnt{}, err
+	}
+	if err := t.exec(StepDebit, `UPDATE chip SET spent = spent + ? WHERE id = ?`, int64(b.Units), a.Chip[:]); err != nil {
+		return Burnt{}, err
+	}
+	i, err := t.append(b.Leaf)
+	if err != nil {
+		return Burnt{}, err
+	}
+	err = t.exec(StepRequest, `INSERT INTO burn VALUES (?, ?, ?, 0, ?, ?)`, b.Core[:], b.ID[:], int64(b.Units), int64(i), b.AtUnixNS)
+	return Burnt{Units: b.Units, Leaf: i}, err
+}
+
+// deposit adds to a wallet.
+func (t *txn) deposit(d Deposit) (uint64, error) {
+	var chip []byte
+	var units, notBefore, leaf int64
+	err := t.tx.QueryRow(`SELECT chip, units, not_before, leaf FROM deposit WHERE id = ?`, d.ID[:]).Scan(&chip, &units, &notBefore, &leaf)
+	switch {
+	case err == nil && (string(chip) != string(d.Chip[:]) || units != int64(d.Units) || notBefore != d.NotBeforeNS):
+		return 0, ErrDeposit
+	case err == nil:
+		return uint64(leaf), nil
+	case !errors.Is(err, sql.ErrNoRows):
+		return 0, fmt.Errorf("store: cannot read deposits: %w", err)
+	}
+	var total int64 // of all deposits of the chip, in force or not: the sum must be countable
+	err = t.tx.QueryRow(`SELECT budget + (SELECT coalesce(sum(units), 0) FROM deposit WHERE chip = ?1) FROM chip WHERE id = ?1`, d.Chip[:]).Scan(&total)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, ErrUnknownCore
+	}
+	if err != nil {
+		return 0, fmt.Errorf("store: cannot read deposits: %w", err)
+	}
+	if total < 0 || d.Units > maxCount-lock.Units(total) {
+		return 0, ErrUnits
+	}
+	i, err := t.append(d.Leaf)
+	if err != nil {
+		return 0, err
+	}
+	return i, t.exec(StepRequest, `INSERT INTO deposit VALUES (?, ?, ?, ?, ?, ?)`, d.ID[:], d.Chip[:], int64(d.Units), d.NotBeforeNS, int64(i), d.AtUnixNS)
 }
 
 func (t *txn) write(g Grant) (Result, error) {
-	if err := t.exec(StepDebit, `UPDATE chip SET spent = spent + ? WHERE id = ?`, int64(g.Units), g.Chip[:]); err != nil {
+	fromBurn := g.Burn != [16]byte{}
+	var err error
+	if fromBurn { // the wallet paid when it was burnt
+		err = t.exec(StepDebit, `UPDATE burn SET used = used + ? WHERE core = ? AND id = ?`, int64(g.Units), g.Core[:], g.Burn[:])
+	} else {
+		err = t.exec(StepDebit, `UPDATE chip SET spent = spent + ? WHERE id = ?`, int64(g.Units), g.Chip[:])
+	}
+	if err != nil {
 		return Result{}, err
 	}
-	err := t.exec(StepDebit, `UPDATE core SET last_seq = ?, last_units = ?, granted = granted + ?, accepted = ?, used = ?,
+	err = t.exec(StepDebit, `UPDATE core SET last_seq = ?, last_units = ?, granted = granted + ?, accepted = ?, used = ?,
 		redeemed = ?, last_at = ?, last_proof = ?, prev_proof = ? WHERE id = ?`,
 		int64(g.LockSeq), int64(g.Units), int64(g.Units), int64(g.Accepted), int64(g.Used),
 		int64(g.Redeemed), g.AtUnixNS, g.ProofHash[:], g.PrevProof[:], g.Core[:])
@@ -119,8 +236,8 @@ func (t *txn) write(g Grant) (Result, error) {
 		return Result{}, err
 	}
 	sum := sha256.Sum256(g.Response)
-	err = t.exec(StepRequest, `INSERT INTO request VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		g.Core[:], g.RequestID[:], g.RequestHash[:], g.Response, sum[:], int64(g.Units), int64(i), g.AtUnixNS)
+	err = t.exec(StepRequest, `INSERT INTO request VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		g.Core[:], g.RequestID[:], g.RequestHash[:], g.Response, sum[:], int64(g.Units), fromBurn, int64(i), g.AtUnixNS)
 	if err != nil {
 		return Result{}, err
 	}

@@ -84,6 +84,7 @@ func Diff(before, after policy.Policy) ([]Change, error) {
 	add("not_before", at(before.NotBeforeUnixNS), at(after.NotBeforeUnixNS), instantDirection(before.NotBeforeUnixNS, after.NotBeforeUnixNS, Narrows))
 	add("not_after", at(before.NotAfterUnixNS), at(after.NotAfterUnixNS), instantDirection(before.NotAfterUnixNS, after.NotAfterUnixNS, Widens))
 	add("attest", profiles(before.Attest), profiles(after.Attest), attestDirection(before.Attest, after.Attest))
+	add("scheme", string(before.Scheme), string(after.Scheme), schemeDirection(before.Scheme, after.Scheme))
 	add("audience", before.Audience, after.Audience, Both)
 	return out, nil
 }
@@ -158,6 +159,21 @@ func instantDirection(a, b *int64, later Direction) Direction {
 		return later
 	}
 	return opposite(later)
+}
+
+// schemeDirection: a burn before and a key for each step are two more hurdles.
+func schemeDirection(a, b policy.Scheme) Direction {
+	wider := a.Burns() && !b.Burns() || a.Steps() && !b.Steps()
+	closer := !a.Burns() && b.Burns() || !a.Steps() && b.Steps()
+	switch {
+	case wider && closer:
+		return Both
+	case wider:
+		return Widens
+	case closer:
+		return Narrows
+	}
+	return Neither
 }
 
 // attestDirection compares what is accepted: profiles, measurements and the

@@ -46,6 +46,7 @@ func init() { // the table mentions functions that mention the table (hint)
 		{"not_before", true, "when the policy comes into force, such as 2026-01-01T00:00:00Z", instant(func(f *File, n *int64) { f.Policy.NotBeforeUnixNS = n })},
 		{"not_after", true, "when it ends, such as 2027-01-01T00:00:00Z", instant(func(f *File, n *int64) { f.Policy.NotAfterUnixNS = n })},
 		{"per_mille", false, "the speed granted in thousandths, such as 250", count(func(f *File, n *uint64) { f.Policy.PerMille = n })},
+		{"scheme", true, "lease, keys, burn or combined", text(func(f *File, s string) { f.Policy.Scheme = policy.Scheme(s) })},
 		{"step_units", false, "units that one key opens, so that a lease is opened in steps", count(func(f *File, n *uint64) { f.Policy.StepUnits = n })},
 		{"examples", false, "proofs with the decision expected, a list", examples},
 	}

@@ -37,7 +37,7 @@ func TestGoodFile(t *testing.T) {
 	want := policy.Policy{Name: "europe", Version: 3, Permit: "EU27+CH", Speed: "vacuum", F: new(uint64(1)), MinDomains: new(uint64(5)),
 		MinStatements: new(uint64(5)), MaxAgeMS: new(uint64(30_000)), VMaxMMPS: new(uint64(350_000)), Timing: policy.TimingBoth,
 		Attest:   []directory.Expectation{{Platform: "sim", Measurements: [][]byte{{1}, {0xa0, 0xb1}}, MinTCB: 1}},
-		MaxUnits: new(uint64(5000)), TOffMS: new(uint64(20_000)), LeaseTTLMS: new(uint64(60_000)), Audience: "granttest",
+		MaxUnits: new(uint64(5000)), TOffMS: new(uint64(20_000)), LeaseTTLMS: new(uint64(60_000)), Audience: "granttest", Scheme: policy.SchemeLease,
 		NotBeforeUnixNS: new(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()),
 		NotAfterUnixNS:  new(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano())}
 	if !reflect.DeepEqual(f.Policy, want) {
@@ -65,12 +65,12 @@ func TestProblemsNameTheirPlace(t *testing.T) {
 		{"twice", replace("f: 1", "f: 1\nf: 2"), "p.yaml:7:1", "twice"},
 		{"missing", replace("t_off: 20s\n", ""), "p.yaml:", "t_off is missing"},
 		{"negative", replace("f: 1", "f: -1"), "p.yaml:6:4", "digits only"},
-		{"float", replace("max_units: 5000", "max_units: 5e3"), "p.yaml:17:12", "digits only"},
-		{"2^63", replace("max_units: 5000", "max_units: 9223372036854775808"), "p.yaml:17:12", "digits only"},
+		{"float", replace("max_units: 5000", "max_units: 5e3"), "p.yaml:18:12", "digits only"},
+		{"2^63", replace("max_units: 5000", "max_units: 9223372036854775808"), "p.yaml:18:12", "digits only"},
 		{"no unit", replace("max_age: 30s", "max_age: 30"), "p.yaml:9:10", "10s"},
 		{"microseconds", replace("max_age: 30s", "max_age: 30us"), "p.yaml:9:10", "milliseconds"},
 		{"speed in knots", replace("350 m/s", "350 kn"), "p.yaml:10:8", "km/h"},
-		{"no such day", replace("2026-01-01", "2026-13-01"), "p.yaml:20:13", "2026-01-01T00:00:00Z"},
+		{"no such day", replace("2026-01-01", "2026-13-01"), "p.yaml:21:13", "2026-01-01T00:00:00Z"},
 		{"measurement", replace(`"01"`, "xyz"), "p.yaml:14:20", "hexadecimal"},
 		{"anchor", replace("name: europe", "name: &a europe"), "p.yaml:2:7", "anchor"},
 		{"alias", replace("audience: granttest", "audience: *a"), "p.yaml:", "unknown anchor"},
@@ -213,6 +213,7 @@ func TestDiff(t *testing.T) {
 		{"attest", func(p *policy.Policy) {
 			p.Attest = []directory.Expectation{{Platform: "sim", Measurements: [][]byte{{9}}, MinTCB: 1}}
 		}, policyfile.Both},
+		{"scheme", func(p *policy.Policy) { p.Scheme = policy.SchemeBurn }, policyfile.Narrows},
 		{"name", func(p *policy.Policy) { p.Name = "x" }, policyfile.Neither},
 	} {
 		after := f.Policy

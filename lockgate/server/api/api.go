@@ -3,6 +3,7 @@
 //
 //	POST /v1/challenge   a signed Question        → 200: a challenge envelope
 //	POST /v1/lease       a signed LeaseRequest    → 200: a lease envelope
+//	POST /v1/burn        a signed BurnRequest     → 200: a BurnReceipt
 //	POST /v1/key         a signed StepRequest     → 200: a StepAnswer
 //	GET  /v1/ledger/…    checkpoint and tiles of the ledger (C2SP tlog-tiles)
 //	GET  /healthz        the process lives        → 200
@@ -45,6 +46,7 @@ const Version = 1
 const (
 	PathChallenge = "/v1/challenge"
 	PathLease     = "/v1/lease"
+	PathBurn      = "/v1/burn"
 	PathKey       = "/v1/key"
 	PathLedger    = "/v1/ledger/"
 	PathHealth    = "/healthz"
@@ -65,6 +67,7 @@ const (
 const (
 	TypeQuestion identity.ObjectType = "question"
 	TypeStep     identity.ObjectType = "step"
+	TypeBurn     identity.ObjectType = "burn"
 	TypeRequest                      = identity.TypeRequest
 )
 
@@ -141,7 +144,8 @@ type LeaseRequest struct {
 	Want      uint64      `cbor:"6,keyasint"` // units of compute
 	Usage     Usage       `cbor:"7,keyasint"`
 	Proof     []byte      `cbor:"8,keyasint"`
-	Binding   [32]byte    `cbor:"9,keyasint"` // of this connection
+	Binding   [32]byte    `cbor:"9,keyasint"`  // of this connection
+	Burn      [16]byte    `cbor:"10,keyasint"` // the burn that pays; zero: none
 }
 
 // StepRequest asks for the key of a later step of the newest lease.
@@ -152,6 +156,50 @@ type StepRequest struct {
 	Step      uint32      `cbor:"4,keyasint"`
 	Usage     Usage       `cbor:"5,keyasint"`
 	Binding   [32]byte    `cbor:"6,keyasint"` // of this connection
+}
+
+// BurnRequest burns units, for good. The core's signature under it is the burn.
+type BurnRequest struct {
+	Version uint64      `cbor:"1,keyasint"`
+	Core    identity.ID `cbor:"2,keyasint"`
+	ID      [16]byte    `cbor:"3,keyasint"`
+	Units   uint64      `cbor:"4,keyasint"`
+	Binding [32]byte    `cbor:"5,keyasint"` // of this connection
+}
+
+// BurnReceipt is the burn's leaf in the ledger. Its inclusion is proven from the
+// ledger's tiles.
+type BurnReceipt struct {
+	Version uint64 `cbor:"1,keyasint"`
+	Index   uint64 `cbor:"2,keyasint"`
+	Leaf    []byte `cbor:"3,keyasint"`
+}
+
+// Encode is the body of the answer.
+func (r BurnReceipt) Encode() ([]byte, error) {
+	r.Version = Version
+	return canon.Marshal(r)
+}
+
+// DecodeBurnReceipt reads the body of the answer.
+func DecodeBurnReceipt(b []byte) (r BurnReceipt, err error) {
+	return r, decode(b, &r, MaxAnswer, func() uint64 { return r.Version })
+}
+
+// DecodeBurnRequest reads the payload of a burn request's envelope.
+func DecodeBurnRequest(payload []byte) (r BurnRequest, err error) {
+	return r, decode(payload, &r, MaxQuestion, func() uint64 { return r.Version })
+}
+
+// decode reads an object of this version of the schema.
+func decode(b []byte, to any, limit int, version func() uint64) error {
+	if err := canon.Unmarshal(b, to, limit); err != nil {
+		return fmt.Errorf("%w: %w", ErrEncoding, err)
+	}
+	if version() != Version {
+		return ErrVersion
+	}
+	return nil
 }
 
 // StepAnswer is the key. It is of no use to anybody but the lock that was fed
@@ -169,27 +217,13 @@ func (a StepAnswer) Encode() ([]byte, error) {
 }
 
 // DecodeStepAnswer reads the body of the answer.
-func DecodeStepAnswer(b []byte) (StepAnswer, error) {
-	var a StepAnswer
-	if err := canon.Unmarshal(b, &a, MaxAnswer); err != nil {
-		return StepAnswer{}, fmt.Errorf("%w: %w", ErrEncoding, err)
-	}
-	if a.Version != Version {
-		return StepAnswer{}, ErrVersion
-	}
-	return a, nil
+func DecodeStepAnswer(b []byte) (v StepAnswer, err error) {
+	return v, decode(b, &v, MaxAnswer, func() uint64 { return v.Version })
 }
 
 // DecodeStepRequest reads the payload of a step request's envelope.
-func DecodeStepRequest(payload []byte) (StepRequest, error) {
-	var r StepRequest
-	if err := canon.Unmarshal(payload, &r, MaxQuestion); err != nil {
-		return StepRequest{}, fmt.Errorf("%w: %w", ErrEncoding, err)
-	}
-	if r.Version != Version {
-		return StepRequest{}, ErrVersion
-	}
-	return r, nil
+func DecodeStepRequest(payload []byte) (v StepRequest, err error) {
+	return v, decode(payload, &v, MaxQuestion, func() uint64 { return v.Version })
 }
 
 // Denial is a refusal.
@@ -229,27 +263,13 @@ func Seal(core *identity.Private, t identity.ObjectType, v any) ([]byte, error) 
 }
 
 // DecodeQuestion reads the payload of a question's envelope.
-func DecodeQuestion(payload []byte) (Question, error) {
-	var q Question
-	if err := canon.Unmarshal(payload, &q, MaxQuestion); err != nil {
-		return Question{}, fmt.Errorf("%w: %w", ErrEncoding, err)
-	}
-	if q.Version != Version {
-		return Question{}, ErrVersion
-	}
-	return q, nil
+func DecodeQuestion(payload []byte) (v Question, err error) {
+	return v, decode(payload, &v, MaxQuestion, func() uint64 { return v.Version })
 }
 
 // DecodeLeaseRequest reads the payload of a lease request's envelope.
-func DecodeLeaseRequest(payload []byte) (LeaseRequest, error) {
-	var r LeaseRequest
-	if err := canon.Unmarshal(payload, &r, MaxLeaseRequest); err != nil {
-		return LeaseRequest{}, fmt.Errorf("%w: %w", ErrEncoding, err)
-	}
-	if r.Version != Version {
-		return LeaseRequest{}, ErrVersion
-	}
-	return r, nil
+func DecodeLeaseRequest(payload []byte) (v LeaseRequest, err error) {
+	return v, decode(payload, &v, MaxLeaseRequest, func() uint64 { return v.Version })
 }
 
 // Binding is what a request on a connection has to be signed over. Connections

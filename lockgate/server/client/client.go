@@ -77,6 +77,7 @@ type link struct {
 var (
 	_ core.Gate       = (*Client)(nil)
 	_ core.StepKeeper = (*Client)(nil)
+	_ core.Burner     = (*Client)(nil)
 )
 
 // New makes a client; it connects with the first request.
@@ -119,7 +120,7 @@ func (c *Client) Lease(ctx context.Context, r core.Request) ([]byte, error) {
 	return c.post(ctx, api.PathLease, func(binding [32]byte) ([]byte, error) {
 		return api.Seal(c.cfg.Key, api.TypeRequest, api.LeaseRequest{Version: api.Version, Core: c.cfg.Key.ID(),
 			RequestID: r.RequestID, LockNonce: r.LockNonce, LockSeq: r.LockSeq, Want: uint64(r.Want),
-			Usage: api.UsageOf(r.Usage), Proof: r.Proof, Binding: binding})
+			Usage: api.UsageOf(r.Usage), Proof: r.Proof, Burn: r.Burn, Binding: binding})
 	})
 }
 
@@ -137,6 +138,20 @@ func (c *Client) StepKey(ctx context.Context, q core.StepQuestion) (lock.Key, er
 		return lock.Key{}, ErrAnswer
 	}
 	return a.Key, nil
+}
+
+// Burn burns units; see core.Burner.
+func (c *Client) Burn(ctx context.Context, id [16]byte, units lock.Units) error {
+	body, err := c.post(ctx, api.PathBurn, func(binding [32]byte) ([]byte, error) {
+		return api.Seal(c.cfg.Key, api.TypeBurn, api.BurnRequest{Version: api.Version, Core: c.cfg.Key.ID(), ID: id, Units: uint64(units), Binding: binding})
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := api.DecodeBurnReceipt(body); err != nil {
+		return ErrAnswer
+	}
+	return nil
 }
 
 // post signs a body for the present connection and sends it.

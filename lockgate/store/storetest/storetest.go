@@ -55,6 +55,8 @@ func Run(t *testing.T, open func(testing.TB) store.Store) {
 		{"one lock nonce, many requests, one grant", parallel},
 		{"retry storm, one debit", storm},
 		{"the ledger is a chain", ledger},
+		{"deposits come into force, once", deposits},
+		{"burns pay for grants, once", burns},
 		{"denials are counted", denials},
 		{"enrolling again never resets", enrol},
 	} {
@@ -189,8 +191,8 @@ func budget(t *testing.T, s store.Store) {
 	if _, err := s.Grant(ctx, g); err != nil {
 		t.Fatal(err)
 	}
-	if a, err := s.Account(ctx, Core); err != nil || a.Remaining() != 0 {
-		t.Fatalf("remaining %d, %v", a.Remaining(), err)
+	if left, err := s.Wallet(ctx, Chip, 1); err != nil || left != 0 {
+		t.Fatalf("left %d, %v", left, err)
 	}
 }
 
@@ -309,8 +311,8 @@ func enrol(t *testing.T, s store.Store) {
 	}
 	Enrol(t, s, 15)
 	a, err := s.Account(ctx, Core)
-	if err != nil || a.Spent != 10 || a.LastSeq != 1 || a.Remaining() != 5 {
-		t.Fatalf("%+v %v", a, err)
+	if left, werr := s.Wallet(ctx, Chip, 1); err != nil || werr != nil || a.Spent != 10 || a.LastSeq != 1 || left != 5 {
+		t.Fatalf("%+v, left %d, %v %v", a, left, err, werr)
 	}
 	Enrol(t, s, 5) // a budget cut below what is spent leaves nothing, and wraps nowhere
 	if _, err := s.Grant(ctx, Nth(2, 1)); !errors.Is(err, store.ErrBudget) {
@@ -324,6 +326,117 @@ func enrol(t *testing.T, s store.Store) {
 		t.Fatal(err)
 	}
 	if _, err := s.Account(ctx, [32]byte{9}); !errors.Is(err, store.ErrUnknownCore) {
+		t.Fatal(err)
+	}
+}
+
+func deposits(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	d := store.Deposit{ID: [16]byte{1}, Chip: Chip, Units: 50, Leaf: []byte("deposit"), AtUnixNS: 1}
+	if _, err := s.Deposit(ctx, d); !errors.Is(err, store.ErrUnknownCore) {
+		t.Fatal(err)
+	}
+	Enrol(t, s, 10)
+	first, err := s.Deposit(ctx, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := s.Deposit(ctx, d); err != nil || again != first {
+		t.Fatalf("the same deposit twice: %d and %d, %v", first, again, err)
+	}
+	later := d
+	later.ID, later.Units, later.NotBeforeNS = [16]byte{2}, 100, 1000
+	if _, err := s.Deposit(ctx, later); err != nil {
+		t.Fatal(err)
+	}
+	change := func(f func(*store.Deposit)) store.Deposit { x := d; f(&x); return x }
+	for name, tt := range map[string]struct {
+		d    store.Deposit
+		want error
+	}{
+		"other units under the id": {change(func(d *store.Deposit) { d.Units++ }), store.ErrDeposit},
+		"nothing":                  {change(func(d *store.Deposit) { d.Units = 0 }), store.ErrUnits},
+		"more than can be counted": {change(func(d *store.Deposit) { d.ID[0], d.Units = 9, 1<<63-1 }), store.ErrUnits},
+		"no id":                    {change(func(d *store.Deposit) { d.ID = [16]byte{} }), store.ErrMalformed},
+	} {
+		if _, err := s.Deposit(ctx, tt.d); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", name, err, tt.want)
+		}
+	}
+	for at, want := range map[int64]lock.Units{1: 60, 999: 60, 1000: 160} {
+		if got, err := s.Wallet(ctx, Chip, at); err != nil || got != want {
+			t.Errorf("at %d the wallet holds %d, want %d (%v)", at, got, want, err)
+		}
+	}
+	g := Nth(1, 61)
+	if _, err := s.Grant(ctx, g); !errors.Is(err, store.ErrBudget) {
+		t.Fatalf("a deposit was used before its time: %v", err)
+	}
+	g.AtUnixNS = 1000
+	if _, err := s.Grant(ctx, g); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Wallet(ctx, Chip, 1); err != nil || got != 0 {
+		t.Errorf("before the deposit's time the wallet holds %d, %v", got, err)
+	}
+	if h, err := s.Head(ctx); err != nil || h.Size != 3 {
+		t.Errorf("%d leaves, %v", h.Size, err)
+	}
+}
+
+func burns(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	b := store.Burn{ID: [16]byte{1}, Core: Core, Units: 30, Leaf: []byte("burn"), AtUnixNS: 1}
+	if _, err := s.Burn(ctx, b); !errors.Is(err, store.ErrUnknownCore) {
+		t.Fatal(err)
+	}
+	Enrol(t, s, 40)
+	first, err := s.Burn(ctx, b)
+	if err != nil || first.Left() != 30 {
+		t.Fatal(first, err)
+	}
+	g := Nth(1, 20)
+	g.Burn = b.ID
+	if _, err := s.Grant(ctx, g); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := s.Burn(ctx, b); err != nil || again.Leaf != first.Leaf || again.Left() != 10 {
+		t.Fatalf("the same burn twice: %+v, %v", again, err)
+	}
+	if got := spent(t, s); got != 30 {
+		t.Fatalf("burnt 30, granted 20 of it, spent %d", got)
+	}
+	g = Nth(2, 11)
+	g.Burn = b.ID
+	if _, err := s.Grant(ctx, g); !errors.Is(err, store.ErrBurnUsed) {
+		t.Fatalf("more than was burnt: %v", err)
+	}
+	g.Burn = [16]byte{9}
+	if _, err := s.Grant(ctx, g); !errors.Is(err, store.ErrUnknownBurn) {
+		t.Fatalf("a burn that never was: %v", err)
+	}
+	if _, err := s.Burnt(ctx, [32]byte{7}, b.ID); !errors.Is(err, store.ErrUnknownBurn) {
+		t.Fatalf("another core's burn: %v", err)
+	}
+	more := b
+	more.Units = 31
+	if _, err := s.Burn(ctx, more); !errors.Is(err, store.ErrRequestReused) {
+		t.Fatalf("other units under the id: %v", err)
+	}
+	more.ID = [16]byte{2}
+	more.Units = 11
+	if _, err := s.Burn(ctx, more); !errors.Is(err, store.ErrBudget) {
+		t.Fatalf("more than the wallet holds: %v", err)
+	}
+	g = Nth(2, 10) // the rest of the wallet pays without a burn
+	if _, err := s.Grant(ctx, g); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Enable(ctx, Core, false); err != nil {
+		t.Fatal(err)
+	}
+	more.Units = 1
+	if _, err := s.Burn(ctx, more); !errors.Is(err, store.ErrDisabled) {
 		t.Fatal(err)
 	}
 }
