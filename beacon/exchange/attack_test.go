@@ -11,8 +11,9 @@ import (
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
 
-// Every attack of the literature on distance bounding that this protocol answers, one test each. The names are those of Brands and Chaum,
-// Desmedt, and Cremers et al., "Distance Hijacking Attacks on Distance Bounding Protocols" (IEEE S&P 2012). truthNS is the real round trip.
+// Every attack of the literature on distance bounding that this protocol answers, one test each. The names are those of Brands
+// and Chaum, Desmedt, and Cremers et al., "Distance Hijacking Attacks on Distance Bounding Protocols" (IEEE S&P 2012). truthNS
+// is the real round trip.
 const truthNS = int64(20e6)
 
 // mustNotShorten fails if the attack got a statement with a round trip below the truth.
@@ -63,7 +64,8 @@ func TestMafiaFraud(t *testing.T) {
 	}
 }
 
-// TestRelayThroughTwoChannels: the relay ends TLS on both sides. The two channels have two exporter values, and the core signed the other.
+// TestRelayThroughTwoChannels: the relay ends TLS on both sides. The two channels have two exporter values, and the core signed
+// the other.
 func TestRelayThroughTwoChannels(t *testing.T) {
 	p := newPair(t)
 	p.coreCfg.Binding = [32]byte{9}
@@ -141,8 +143,8 @@ func answerTo(packet Packet, m macs, ch, d [16]byte) Packet {
 	return rs
 }
 
-// TestDistanceFraud: the core itself is dishonest and far away. It has all its keys and sends its answers so early that they arrive just after the
-// challenge has left, guessing the challenge. Predictable challenges would let it.
+// TestDistanceFraud: the core itself is dishonest and far away. It has all its keys and sends its answers so early that they
+// arrive just after the challenge has left, guessing the challenge. Predictable challenges would let it.
 func TestDistanceFraud(t *testing.T) {
 	p := newPair(t)
 	p.make()
@@ -350,9 +352,9 @@ func TestSpliceAcrossCores(t *testing.T) {
 	refusedFor(t, p.errB, ErrOtherCore)
 }
 
-// TestTerroristFraud: a far core helps an accomplice near the beacon without giving its keys away: it hands out answers it computed
-// beforehand. They are for challenges it guessed, because the real ones do not exist for it yet. (A core that gives away its keys is not far: what is
-// located is the key. That the key cannot be given away is what attestation is for.)
+// TestTerroristFraud: a far core helps an accomplice near the beacon without giving its keys away: it hands out answers it
+// computed beforehand. They are for challenges it guessed, because the real ones do not exist for it yet. (A core that gives
+// away its keys is not far: what is located is the key. That the key cannot be given away is what attestation is for.)
 func TestTerroristFraud(t *testing.T) {
 	p := newPair(t)
 	p.make()
@@ -401,7 +403,8 @@ func TestNothingOpensEarly(t *testing.T) {
 	}
 }
 
-// TestChosenChallenge: a beacon that sends challenges other than its committed seed's, to suit an accomplice, gets no countersignature.
+// TestChosenChallenge: a beacon that sends challenges other than its committed seed's, to suit an accomplice, gets no
+// countersignature.
 func TestChosenChallenge(t *testing.T) {
 	p := newPair(t)
 	p.make()
@@ -434,7 +437,8 @@ func TestChosenAnswer(t *testing.T) {
 	refusedFor(t, p.errB, ErrSeed)
 }
 
-// TestClaimedProcessingTime: there is no place in which a core could say how long it took: padding must be zero, unknown keys are refused.
+// TestClaimedProcessingTime: there is no place in which a core could say how long it took: padding must be zero, unknown keys
+// are refused.
 func TestClaimedProcessingTime(t *testing.T) {
 	p := newPair(t)
 	inject(p, func(ch Packet) []Packet { return nil })

@@ -30,13 +30,13 @@ type BeaconConfig struct {
 
 	// Directory is the verified constellation: it lists this beacon's place and the gates that may ask.
 	Directory *directory.Directory
-	// Before is the directory that was in force before it, or nil. A challenge of its epoch is still answered, with its positions, by gates that
-	// both list, because a new directory takes time to spread.
+	// Before is the directory that was in force before it, or nil. A challenge of its epoch is still answered, with its
+	// positions, by gates that both list, because a new directory takes time to spread.
 	Before *directory.Directory
 	// UnixNS is the wall clock at the opening, nanoseconds since 1970, for the challenge's validity.
 	UnixNS int64
-	// Admit is asked once the core has proven who it is and before the beacon encapsulates and signs; an error (ErrBusy, ErrQuota) ends the
-	// exchange. Asking earlier would let anybody use up a core's quota in its name. Nil admits all.
+	// Admit is asked once the core has proven who it is and before the beacon encapsulates and signs; an error (ErrBusy,
+	// ErrQuota) ends the exchange. Asking earlier would let anybody use up a core's quota in its name. Nil admits all.
 	Admit func(core identity.ID) error
 
 	// Attestation is this beacon's encoded attestation result, which the core takes to the gate; 1 byte to 64 KiB.
@@ -328,7 +328,8 @@ func (b *Beacon) peek(core identity.ID) (identity.Envelope, error) {
 	return env, nil
 }
 
-// directoryOf returns the directory of an epoch: the one before when it is that, else the one in force, which then refuses the challenge.
+// directoryOf returns the directory of an epoch: the one before when it is that, else the one in force, which then refuses the
+// challenge.
 func (b *Beacon) directoryOf(epoch uint64) *directory.Directory {
 	if d := b.cfg.Before; d.Verified() && d.Epoch == epoch {
 		return d
@@ -426,8 +427,8 @@ func (b *Beacon) timed(now stamp.Instant, body []byte) (Output, error) {
 	return b.conclude(now)
 }
 
-// fewestCoreTimes is how many rounds the core must have timed itself. A lost FN costs it a round that the beacon counts, so this is half;
-// one would be sound, but needlessly wide.
+// fewestCoreTimes is how many rounds the core must have timed itself. A lost FN costs it a round that the beacon counts, so
+// this is half; one would be sound, but needlessly wide.
 func fewestCoreTimes(minRounds uint16) int { return max(1, int(minRounds)/2) }
 
 // checkAnswers compares the values that the core used with the seed that it committed to.

@@ -108,7 +108,8 @@ func (b *Beacon) claim() statement.Statement {
 }
 
 // checkStatement verifies the beacon's statement against directory and challenge, compares it with the core's own view, and
-// countersigns. What only the beacon can know (its clock, its own flags) is taken over from the claim; all else must be equal to the last bit.
+// countersigns. What only the beacon can know (its clock, its own flags) is taken over from the claim; all else must be equal
+// to the last bit.
 func (c *Core) checkStatement(r resultBody, rounds []Round) (statement.Countersigned, statement.Statement, error) {
 	fail := func(err error) (statement.Countersigned, statement.Statement, error) {
 		return statement.Countersigned{}, statement.Statement{}, err

@@ -44,8 +44,8 @@ func editResult(p *pair, edit func(r *resultBody, s *statement.Statement)) {
 	}
 }
 
-// TestForgedResults: the first defect was that forged results were accepted. Here even a result that the beacon itself signed is refused when the
-// core saw otherwise.
+// TestForgedResults: the first defect was that forged results were accepted. Here even a result that the beacon itself signed
+// is refused when the core saw otherwise.
 func TestForgedResults(t *testing.T) {
 	for _, c := range []struct {
 		name string

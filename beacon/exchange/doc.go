@@ -1,10 +1,10 @@
-// Package exchange is the protocol ursa/1 between one core and one beacon, both sides as pure state machines: `now` and an event go in,
-// what to do next comes out. It reads no clock, opens no socket and draws no randomness of its own.
+// Package exchange is the protocol ursa/1 between one core and one beacon, both sides as pure state machines: `now` and an
+// event go in, what to do next comes out. It reads no clock, opens no socket and draws no randomness of its own.
 //
-// What it believes. Only an upper bound on distance is evidence, because anybody can add delay and nobody can send faster than light. A
-// round trip bounds the distance to whoever could answer, and only the holder of one core's keys can: the answer to a challenge is a MAC
-// under a key that comes from an encapsulation to the core's attested KEM key and from the TLS channel that both identities signed.
-// Signatures are slow and stand outside the timed phase; inside it there is nothing but HMAC-SHA-256.
+// What it believes. Only an upper bound on distance is evidence, because anybody can add delay and nobody can send faster than
+// light. A round trip bounds the distance to whoever could answer, and only the holder of one core's keys can: the answer to a
+// challenge is a MAC under a key that comes from an encapsulation to the core's attested KEM key and from the TLS channel that
+// both identities signed. Signatures are slow and stand outside the timed phase; inside it there is nothing but HMAC-SHA-256.
 //
 // The run (CH, RS and FN are 64-byte packets beside QUIC, the rest are messages on one QUIC stream):
 //
@@ -32,10 +32,11 @@
 //   - Whatever differs in the two sides' views (channel, identities, challenge, opening) gives different keys, and no round verifies.
 //   - The core sees the statement before it countersigns, and countersigns nothing that its own transcript contradicts.
 //
-// What an attacker may do. He may own the network, the TLS front end of either side, every other core and up to f beacons. He can
-// prevent a statement; he can make intervals longer. To make one shorter he needs the keys inside the core, or a beacon's own signature.
+// What an attacker may do. He may own the network, the TLS front end of either side, every other core and up to f beacons. He
+// can prevent a statement; he can make intervals longer. To make one shorter he needs the keys inside the core, or a beacon's
+// own signature.
 //
-// Two places where this goes beyond the drawing it was built from, and why. CH carries a MAC too: without it, whoever can write to the port
-// could use up a round's index with a packet that nobody verified. And the core's challenges d_i come from a committed seed as well, so that a
-// transcript is determined by the two openings and their order.
+// Two places where this goes beyond the drawing it was built from, and why. CH carries a MAC too: without it, whoever can write
+// to the port could use up a round's index with a packet that nobody verified. And the core's challenges d_i come from a
+// committed seed as well, so that a transcript is determined by the two openings and their order.
 package exchange

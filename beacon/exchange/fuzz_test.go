@@ -100,9 +100,9 @@ func readSeeds(f *testing.F, v *roundVectors) {
 	}
 }
 
-// FuzzOrder lets the fuzzer decide the order in which everything in flight arrives, what is lost, repeated, changed or swapped, and when time
-// passes. Whatever it does: no panic, never two challenges outstanding, no index answered twice, no round without both
-// verified packets, no statement with fewer than eight rounds.
+// FuzzOrder lets the fuzzer decide the order in which everything in flight arrives, what is lost, repeated, changed or swapped,
+// and when time passes. Whatever it does: no panic, never two challenges outstanding, no index answered twice, no round without
+// both verified packets, no statement with fewer than eight rounds.
 func FuzzOrder(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(bytes.Repeat([]byte{0, 1, 2}, 60))

@@ -74,8 +74,8 @@ const (
 // roundKeys authenticate the three kinds of packet, one key a kind.
 type roundKeys struct{ ch, rs, fn [32]byte }
 
-// derive runs HKDF-SHA-256: IKM = kem secret ‖ channel key, salt = nonce_c ‖ nonce_b, info = label ‖ core ‖ beacon ‖ session ‖ init ‖ accept;
-// 96 bytes are k_c, k_r, k_f.
+// derive runs HKDF-SHA-256: IKM = kem secret ‖ channel key, salt = nonce_c ‖ nonce_b, info = label ‖ core ‖ beacon ‖ session ‖
+// init ‖ accept; 96 bytes are k_c, k_r, k_f.
 func (k *KeySchedule) derive() (roundKeys, error) {
 	if len(k.KEMSecret) < 32 {
 		return roundKeys{}, fmt.Errorf("%w: KEM secret of %d bytes", ErrKeySchedule, len(k.KEMSecret))

@@ -19,7 +19,8 @@ func roundTrip(f statement.Fact) earth.RTT {
 	return rtt + earth.RTT(q.Cost(int64(rtt)))
 }
 
-// TestLyingClocks: one side's clock lies; the bound rests on the larger direction, so the truth stays inside, and the disagreement is flagged.
+// TestLyingClocks: one side's clock lies; the bound rests on the larger direction, so the truth stays inside, and the
+// disagreement is flagged.
 func TestLyingClocks(t *testing.T) {
 	half := func(truth int64) int64 { return truth / 2 }
 	for _, c := range []struct {
@@ -208,8 +209,8 @@ func wireOfKey(t testing.TB, pub identity.Public) publicWire {
 	return w
 }
 
-// TestForgedIdentities: halves of two identities make a third, whose id nobody asked for; a small-order Ed25519 key, under which anything
-// verifies, is no key; a core's key in a beacon's place is refused.
+// TestForgedIdentities: halves of two identities make a third, whose id nobody asked for; a small-order Ed25519 key, under
+// which anything verifies, is no key; a core's key in a beacon's place is refused.
 func TestForgedIdentities(t *testing.T) {
 	near := wireOfKey(t, newKey(t, identity.RoleCore, "near core").Public())
 	for _, c := range []struct {

@@ -9,19 +9,22 @@ import (
 	"github.com/ursa-virtual/ursa/beacon/statement"
 )
 
-// Limits are the figures of one exchange. The beacon decides them and signs them in Accept; the core refuses what lies outside the bounds
-// that Validate states. The zero value is refused; DefaultLimits is the usual one.
+// Limits are the figures of one exchange. The beacon decides them and signs them in Accept; the core refuses what lies outside
+// the bounds that Validate states. The zero value is refused; DefaultLimits is the usual one.
 type Limits struct {
-	// MinRounds is the number of verified rounds below which there is no statement; 8 (statement.MinRounds) to MaxRoundsEver, usually 8. Each
-	// verified round is a bound by itself; the first of a burst pays cold caches, so a single one would be needlessly wide.
+	// MinRounds is the number of verified rounds below which there is no statement; 8 (statement.MinRounds) to MaxRoundsEver,
+	// usually 8. Each verified round is a bound by itself; the first of a burst pays cold caches, so a single one would be
+	// needlessly wide.
 	MinRounds uint16
 	// MaxRounds is the largest number of challenges sent; MinRounds to MaxRoundsEver.
 	MaxRounds uint16
 	// Agree stops the exchange once the two smallest round trips differ by no more; usually 20 µs. 0 never stops it early.
 	Agree time.Duration
-	// Timeout is how long one answer is waited for; a round later than that is lost and never sent again. 1 ms to 5 s, usually 500 ms.
+	// Timeout is how long one answer is waited for; a round later than that is lost and never sent again. 1 ms to 5 s, usually
+	// 500 ms.
 	Timeout time.Duration
-	// Spread is the time over which MinRounds rounds are spread at random, so that one busy moment does not spoil all; 0 to 5 s, usually 100 ms.
+	// Spread is the time over which MinRounds rounds are spread at random, so that one busy moment does not spoil all; 0 to 5
+	// s, usually 100 ms.
 	Spread time.Duration
 	// Budget stops the exchange when it has lasted so long and MinRounds are verified, agreeing or not; usually 1.2 s.
 	Budget time.Duration
@@ -34,7 +37,8 @@ type Limits struct {
 // MaxRoundsEver is the largest number of rounds that either side keeps state for.
 const MaxRoundsEver = 64
 
-// DefaultLimits returns the limits of the design: until the two smallest agree within 20 µs, 8 to 64 rounds, spread at random over 100 ms.
+// DefaultLimits returns the limits of the design: until the two smallest agree within 20 µs, 8 to 64 rounds, spread at random
+// over 100 ms.
 func DefaultLimits() Limits {
 	return Limits{
 		MinRounds: 8, MaxRounds: MaxRoundsEver, Agree: 20 * time.Microsecond, Timeout: 500 * time.Millisecond,

@@ -47,8 +47,8 @@ var (
 	ErrMalformed   = errors.New("message body malformed")
 )
 
-// ParseHead reads a message's head and returns its kind and the length of the body that follows. The length is checked against the kind's limit,
-// so that a reader may allocate it.
+// ParseHead reads a message's head and returns its kind and the length of the body that follows. The length is checked against
+// the kind's limit, so that a reader may allocate it.
 func ParseHead(head [HeadSize]byte) (Kind, int, error) {
 	k, n := Kind(head[0]), binary.BigEndian.Uint32(head[1:])
 	limit, ok := maxBody[k]
@@ -217,10 +217,12 @@ func wireOf(rounds []Round) []roundWire {
 	return w
 }
 
-// ErrRounds refuses a list of rounds that is not one: too long, out of order, an index beyond the agreed number, a time that is not positive.
+// ErrRounds refuses a list of rounds that is not one: too long, out of order, an index beyond the agreed number, a time that is
+// not positive.
 var ErrRounds = errors.New("list of timed rounds is not well formed")
 
-// roundsOf checks a list of at most max rounds: indices strictly ascending and below max, times positive and at most statement.MaxRTTNS.
+// roundsOf checks a list of at most max rounds: indices strictly ascending and below max, times positive and at most
+// statement.MaxRTTNS.
 func roundsOf(w []roundWire, max uint16) ([]Round, error) {
 	if len(w) > int(max) {
 		return nil, fmt.Errorf("%w: %d rounds, at most %d", ErrRounds, len(w), max)

@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestNoRoundBelowTheDelay: under any loss, jitter, duplication and reordering, a round is never shorter than the two one-way delays, the
-// minimum is the shortest round that passed, and the exchange either ends well or says that too few rounds passed.
+// TestNoRoundBelowTheDelay: under any loss, jitter, duplication and reordering, a round is never shorter than the two one-way
+// delays, the minimum is the shortest round that passed, and the exchange either ends well or says that too few rounds passed.
 func TestNoRoundBelowTheDelay(t *testing.T) {
 	ended := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {

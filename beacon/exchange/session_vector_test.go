@@ -30,7 +30,8 @@ func (b *base64Bytes) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// sessionVector is one whole exchange as the core saw it, with the core's secrets, and messages that one side or the other must refuse.
+// sessionVector is one whole exchange as the core saw it, with the core's secrets, and messages that one side or the other must
+// refuse.
 type sessionVector struct {
 	Comment       string        `json:"comment"`
 	CoreSeed      hexBytes      `json:"core_identity_seed"`

@@ -39,17 +39,17 @@ func GotMessage(msg []byte) Event { return Event{kind: eventMessage, message: ms
 // GotPacket is one round packet. The machine does not keep p. When Output.Stamped is set, its arrival must be reported next.
 func GotPacket(p *Packet) Event { return Event{kind: eventPacket, packet: p} }
 
-// Arrived reports the arrival of the packet that the last GotPacket brought, after the answer to it has left: the stamp was taken before, but turning
-// it into an arrival takes time that an answer need not wait for. An arrival that could not be had is reported as the zero value and
-// costs the round.
+// Arrived reports the arrival of the packet that the last GotPacket brought, after the answer to it has left: the stamp was
+// taken before, but turning it into an arrival takes time that an answer need not wait for. An arrival that could not be had is
+// reported as the zero value and costs the round.
 func Arrived(at stamp.Arrival) Event { return Event{kind: eventArrived, arrival: at} }
 
 // Departed reports the departure of the packet that the last Output held. It must be the next event after a packet was
 // written, before any other; a packet that could not be written is reported by not reporting it, and times out.
 func Departed(d stamp.Departure) Event { return Event{kind: eventDeparted, departure: d} }
 
-// Output is what the shell does next, in this order: write Packet (stamping it) and report Departed; report Arrived; write Message; come back with a Tick at
-// Wake at the latest; when Done, close.
+// Output is what the shell does next, in this order: write Packet (stamping it) and report Departed; report Arrived; write
+// Message; come back with a Tick at Wake at the latest; when Done, close.
 type Output struct {
 	// Packet must leave at once; nil when there is none. It belongs to the machine and is valid until the next Step.
 	Packet *Packet
@@ -163,8 +163,8 @@ func Reason(err error) error {
 // closeBase keeps the codes with which a connection is closed for a reason apart from QUIC's and HTTP/3's usual ones.
 const closeBase = 0x7572_0000 // "ur"
 
-// CloseCode is the QUIC application error code that says why a connection is closed: 0 for a good end. It reaches the other side even when
-// there is no stream yet, and costs nothing to send.
+// CloseCode is the QUIC application error code that says why a connection is closed: 0 for a good end. It reaches the other
+// side even when there is no stream yet, and costs nothing to send.
 func CloseCode(err error) uint64 {
 	if err == nil {
 		return 0

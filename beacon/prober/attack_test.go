@@ -65,8 +65,9 @@ func TestTransportRTTIsNotEvidence(t *testing.T) {
 	})
 }
 
-// TestDelayedAcknowledgement: on a 40 ms path QUIC acknowledges in between, 25 ms after a packet. Whoever takes the last packet written for the
-// challenge measures 15 ms; this is checked, so that the test is known to be about something. No bound is below 40 ms.
+// TestDelayedAcknowledgement: on a 40 ms path QUIC acknowledges in between, 25 ms after a packet. Whoever takes the last packet
+// written for the challenge measures 15 ms; this is checked, so that the test is known to be about something. No bound is below
+// 40 ms.
 func TestDelayedAcknowledgement(t *testing.T) {
 	for _, path := range []exchange.PathKind{exchange.PathDatagram, exchange.PathWrapped, exchange.PathTransport} {
 		t.Run(path.String(), func(t *testing.T) {
@@ -109,8 +110,8 @@ func TestDelayedAcknowledgement(t *testing.T) {
 	}
 }
 
-// TestPathMigrationInTheTimedPhase: from the third answer on, the core's packets come from another port (a relay nearer to the beacon, or a NAT
-// that rebinds). They reach no handler, so there are too few rounds and no statement.
+// TestPathMigrationInTheTimedPhase: from the third answer on, the core's packets come from another port (a relay nearer to the
+// beacon, or a NAT that rebinds). They reach no handler, so there are too few rounds and no statement.
 func TestPathMigrationInTheTimedPhase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, stop := build(t, path40, func(_ string, s *server.Config) {
@@ -136,7 +137,8 @@ func TestPathMigrationInTheTimedPhase(t *testing.T) {
 	})
 }
 
-// TestLyingBeaconIsOutvoted: a beacon whose clock shows half the time signs half the round trip. The core's own direction stands beside it.
+// TestLyingBeaconIsOutvoted: a beacon whose clock shows half the time signs half the round trip. The core's own direction
+// stands beside it.
 func TestLyingBeaconIsOutvoted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, stop := build(t, path40, func(_ string, s *server.Config) { s.Clock = halfClock{} })
@@ -178,8 +180,8 @@ func TestDistanceIsNotShortenedByLossAndJitter(t *testing.T) {
 	})
 }
 
-// TestChannelRefusals: what does not offer exactly TLS 1.3 with X25519MLKEM768 and ursa/1 gets no channel; nothing is ever resumed and no 0-RTT
-// data is taken, however much the client would like to.
+// TestChannelRefusals: what does not offer exactly TLS 1.3 with X25519MLKEM768 and ursa/1 gets no channel; nothing is ever
+// resumed and no 0-RTT data is taken, however much the client would like to.
 func TestChannelRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, stop := build(t, path40, nil)
@@ -220,8 +222,8 @@ func TestChannelRefusals(t *testing.T) {
 	})
 }
 
-// TestRetry: a beacon asks every stranger to prove its address; with the token that it then gives out, the next exchange is one round trip
-// shorter. What is measured stays the same.
+// TestRetry: a beacon asks every stranger to prove its address; with the token that it then gives out, the next exchange is one
+// round trip shorter. What is measured stays the same.
 func TestRetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, stop := build(t, path40, nil)

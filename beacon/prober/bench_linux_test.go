@@ -18,8 +18,8 @@ import (
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
 
-// BenchmarkSessions compares a bare handshake with a whole exchange of eight rounds over loopback, by the CPU time of both ends, which are in this
-// process (cpu-µs/op; the time of the clock is mostly waiting):
+// BenchmarkSessions compares a bare handshake with a whole exchange of eight rounds over loopback, by the CPU time of both
+// ends, which are in this process (cpu-µs/op; the time of the clock is mostly waiting):
 //
 //	go test ./beacon/prober -run xxx -bench Sessions -benchtime 300x
 func BenchmarkSessions(b *testing.B) {

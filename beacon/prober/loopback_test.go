@@ -80,8 +80,8 @@ func TestLoopbackOnEveryPath(t *testing.T) {
 	}
 }
 
-// TestLoopbackWithSocketsOfTheirOwn runs rounds beside QUIC on steered sockets, blocking and spinning, and where the right exists with the
-// processors held out of idle.
+// TestLoopbackWithSocketsOfTheirOwn runs rounds beside QUIC on steered sockets, blocking and spinning, and where the right
+// exists with the processors held out of idle.
 func TestLoopbackWithSocketsOfTheirOwn(t *testing.T) {
 	clock, err := timing.HostClock()
 	if err != nil {

@@ -27,8 +27,8 @@ func rounds(t *testing.T) int {
 	return 600
 }
 
-// TestNoBoundBelowTheDelay: over paths with jitter, loss, reordering and duplication, with QUIC's acknowledgements delayed as they are, no statement
-// ever has a round trip below twice the one-way delay, in either direction.
+// TestNoBoundBelowTheDelay: over paths with jitter, loss, reordering and duplication, with QUIC's acknowledgements delayed as
+// they are, no statement ever has a round trip below twice the one-way delay, in either direction.
 func TestNoBoundBelowTheDelay(t *testing.T) {
 	for _, path := range []exchange.PathKind{exchange.PathWrapped, exchange.PathTransport, exchange.PathDatagram} {
 		t.Run(path.String(), func(t *testing.T) {
@@ -45,7 +45,8 @@ func TestNoBoundBelowTheDelay(t *testing.T) {
 	}
 }
 
-// manyRounds lets one core ask twenty beacons at different distances and returns how many rounds were verified and how many exchanges failed.
+// manyRounds lets one core ask twenty beacons at different distances and returns how many rounds were verified and how many
+// exchanges failed.
 func manyRounds(t *testing.T, path exchange.PathKind, seed uint64) (verified, failed int) {
 	synctest.Test(t, func(t *testing.T) {
 		links := map[string]fabric.Link{}

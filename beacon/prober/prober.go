@@ -30,20 +30,23 @@ type Config struct {
 	Key *identity.Private
 	// Directory is the verified constellation that the gate's challenge names.
 	Directory *directory.Directory
-	// Conn is the socket for everything; it is not closed. A Linux UDP socket or a simulated endpoint gives receive stamps of its own.
+	// Conn is the socket for everything; it is not closed. A Linux UDP socket or a simulated endpoint gives receive stamps of
+	// its own.
 	Conn net.PacketConn
-	// Socket is given instead of Conn when rounds have a socket of their own (timing.Listen); it is not closed, and its stamps must come from
-	// Clock.
+	// Socket is given instead of Conn when rounds have a socket of their own (timing.Listen); it is not closed, and its stamps
+	// must come from Clock.
 	Socket timing.Socket
 	// Attestation is this core's encoded attestation result; statements name its hash.
 	Attestation []byte
 	// PreviousProof is the hash of this core's last proof; the zero value means that there is none.
 	PreviousProof [32]byte
 
-	// Path says how rounds travel on this side: PathWrapped (0 means that), PathTransport, or PathDatagram, which the beacons must speak as well.
+	// Path says how rounds travel on this side: PathWrapped (0 means that), PathTransport, or PathDatagram, which the beacons
+	// must speak as well.
 	Path exchange.PathKind
-	// Mode is the rung of the answering loop: blocking, held (the processors are kept out of idle while Run runs, which needs the right to), or
-	// spinning, which only a Socket opened so can do. 0 means what the Socket does, else blocking. Statements print it.
+	// Mode is the rung of the answering loop: blocking, held (the processors are kept out of idle while Run runs, which needs
+	// the right to), or spinning, which only a Socket opened so can do. 0 means what the Socket does, else blocking. Statements
+	// print it.
 	Mode exchange.Mode
 	// Clock stamps departures and arrivals; nil means timing.HostClock.
 	Clock stamp.Clock
@@ -53,16 +56,16 @@ type Config struct {
 	Timeout time.Duration
 	// Parallel is how many beacons are asked at once; 0 means all.
 	Parallel int
-	// Progress is told what happens, from one goroutine that is not in anybody's way; nil means nobody. When it is slow, events of single rounds
-	// are dropped; those that begin and end an exchange never are.
+	// Progress is told what happens, from one goroutine that is not in anybody's way; nil means nobody. When it is slow, events
+	// of single rounds are dropped; those that begin and end an exchange never are.
 	Progress func(Event)
 
 	// Now is the wall clock, for expiries; nil means time.Now.
 	Now func() time.Time
 	// Random is the source of session secrets; nil means crypto/rand.
 	Random io.Reader
-	// Tokens remembers what beacons gave out to prove this core's address the next time (QUIC NEW_TOKEN), which saves a round trip then; nil
-	// means none.
+	// Tokens remembers what beacons gave out to prove this core's address the next time (QUIC NEW_TOKEN), which saves a round
+	// trip then; nil means none.
 	Tokens quic.TokenStore
 	// Roots remembers verified batch roots of beacons; nil means none.
 	Roots *identity.RootCache
@@ -200,8 +203,8 @@ type run struct {
 	outcome   Outcome
 }
 
-// Run asks the whole committee of the gate's encoded challenge envelope and returns when every beacon has answered or failed. It fails as a whole only
-// when the challenge or the configuration is wrong; that no beacon answered is an outcome.
+// Run asks the whole committee of the gate's encoded challenge envelope and returns when every beacon has answered or failed.
+// It fails as a whole only when the challenge or the configuration is wrong; that no beacon answered is an outcome.
 func Run(ctx context.Context, cfg Config, envelope []byte) (Outcome, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {

@@ -8,9 +8,9 @@ import (
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
 
-// batcher signs statements that are due at about the same time with one signature over the root of their Merkle tree (the Roughtime idea,
-// draft-ietf-ntp-roughtime §5). The timing of a statement is over when it comes here, so the wait costs no radius; the signature,
-// 0.1 to 0.4 ms of CPU, is shared.
+// batcher signs statements that are due at about the same time with one signature over the root of their Merkle tree (the
+// Roughtime idea, draft-ietf-ntp-roughtime §5). The timing of a statement is over when it comes here, so the wait costs no
+// radius; the signature, 0.1 to 0.4 ms of CPU, is shared.
 type batcher struct {
 	key    *identity.Private
 	linger time.Duration

@@ -133,9 +133,9 @@ func inUse() uint64 {
 	return m.HeapAlloc
 }
 
-// TestHalfOpenFlood: thousands of clients begin a handshake from as many addresses and fall silent, while an honest core is measured. The honest exchange
-// is the same to the nanosecond, memory stays bounded, and afterwards nothing is left. Once with Retry for everybody (no state at all),
-// once with Retry from 32 unfinished handshakes on.
+// TestHalfOpenFlood: thousands of clients begin a handshake from as many addresses and fall silent, while an honest core is
+// measured. The honest exchange is the same to the nanosecond, memory stays bounded, and afterwards nothing is left. Once with
+// Retry for everybody (no state at all), once with Retry from 32 unfinished handshakes on.
 func TestHalfOpenFlood(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -212,7 +212,8 @@ func (r *rig) measure(name string) time.Duration {
 	return time.Duration(out.Answers[0].Statement.RTTBeaconMinNS)
 }
 
-// TestGarbageFlood: random bytes of every beginning, and well-formed packets of sessions that do not exist, at a rate that fills the queue.
+// TestGarbageFlood: random bytes of every beginning, and well-formed packets of sessions that do not exist, at a rate that
+// fills the queue.
 func TestGarbageFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)

@@ -4,8 +4,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics returns the beacon's counts for a Prometheus registry. There is no round trip among them: together with the beacon's position it
-// would say where a core is.
+// Metrics returns the beacon's counts for a Prometheus registry. There is no round trip among them: together with the beacon's
+// position it would say where a core is.
 func (s *Server) Metrics() prometheus.Collector { return collector{s} }
 
 type collector struct{ s *Server }

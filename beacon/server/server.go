@@ -46,12 +46,13 @@ type Config struct {
 	// Linger is how long a finished statement waits for others to share a signature with; 0 means 1 ms. It costs no radius.
 	Linger time.Duration
 
-	// MaxExchanges is how many exchanges may be in progress in all, 0 means 1,024; MaxPerPrefix from one IPv4 /24 or IPv6 /48, 0 means 64;
-	// MaxPerCore of one core, 0 means 4.
+	// MaxExchanges is how many exchanges may be in progress in all, 0 means 1,024; MaxPerPrefix from one IPv4 /24 or IPv6 /48,
+	// 0 means 64; MaxPerCore of one core, 0 means 4.
 	MaxExchanges, MaxPerPrefix, MaxPerCore int
-	// RetryFrom is the number of unfinished handshakes from which on a client without a token must prove its address first (QUIC Retry, one
-	// round trip). 0, the default, is always: QUIC alone lets a server send three times what came from an unproven address, and a
-	// beacon never sends more than came. A larger number saves strangers the round trip while the beacon is quiet.
+	// RetryFrom is the number of unfinished handshakes from which on a client without a token must prove its address first
+	// (QUIC Retry, one round trip). 0, the default, is always: QUIC alone lets a server send three times what came from an
+	// unproven address, and a beacon never sends more than came. A larger number saves strangers the round trip while the
+	// beacon is quiet.
 	RetryFrom int
 	// MaxHandshakes is the number of unfinished handshakes above which new ones are refused; 0 means 1,024.
 	MaxHandshakes int
@@ -198,8 +199,8 @@ func (s *Server) Serve(ctx context.Context, pc net.PacketConn) error {
 	return s.ServeOn(ctx, port)
 }
 
-// ServeOn is Serve on a socket that carries rounds already, such as timing.Listen opens; Config.Path is not looked at. It is not closed. Its
-// stamps must come from the configured clock.
+// ServeOn is Serve on a socket that carries rounds already, such as timing.Listen opens; Config.Path is not looked at. It is
+// not closed. Its stamps must come from the configured clock.
 func (s *Server) ServeOn(ctx context.Context, socket timing.Socket) error {
 	return s.serve(ctx, socket.Conn(), socket, socket.Kind())
 }

@@ -29,9 +29,9 @@ type lap struct {
 	bad   int
 }
 
-// BenchmarkPaths compares the paths with a bare UDP echo that has the same stamps (user clock before the send, kernel stamp on receipt where the path
-// has one), one round of each in turn, so that a busy neighbour hits all alike. Each echo is a process of its own, as in reality. Pin
-// everything to one CPU to take idle wake-ups and interrupts between CPUs out:
+// BenchmarkPaths compares the paths with a bare UDP echo that has the same stamps (user clock before the send, kernel stamp on
+// receipt where the path has one), one round of each in turn, so that a busy neighbour hits all alike. Each echo is a process
+// of its own, as in reality. Pin everything to one CPU to take idle wake-ups and interrupts between CPUs out:
 //
 //	GOMAXPROCS=1 taskset -c 0 go test ./beacon/timing -run xxx -bench Paths -benchtime 5000x
 func BenchmarkPaths(b *testing.B) {

@@ -12,9 +12,9 @@ import (
 // hostClock reads CLOCK_REALTIME through the vDSO and CLOCK_MONOTONIC_RAW by a system call (Go has no other way to it).
 type hostClock struct{ q stamp.Quality }
 
-// HostClock returns this host's clocks with their granularity and the rate error of a free-running quartz. Both clocks come from one clock
-// source, so the granularity measured on real time (whose reading is quick) is also that of the raw clock, unless that claims to be coarser:
-// a system call in a loop would only measure the system call.
+// HostClock returns this host's clocks with their granularity and the rate error of a free-running quartz. Both clocks come
+// from one clock source, so the granularity measured on real time (whose reading is quick) is also that of the raw clock,
+// unless that claims to be coarser: a system call in a loop would only measure the system call.
 func HostClock() (stamp.Clock, error) {
 	if _, err := rawNS(); err != nil {
 		return nil, fmt.Errorf("reading CLOCK_MONOTONIC_RAW: %w", err)

@@ -7,8 +7,8 @@ import (
 	"github.com/ursa-virtual/ursa/beacon/timing/stamp"
 )
 
-// TestHostClockAgreesWithItself measures empty intervals: the clock rule must accept nearly all, and the slew margin must stay small beside a
-// round trip.
+// TestHostClockAgreesWithItself measures empty intervals: the clock rule must accept nearly all, and the slew margin must stay
+// small beside a round trip.
 func TestHostClockAgreesWithItself(t *testing.T) {
 	clock, err := timing.HostClock()
 	if err != nil {

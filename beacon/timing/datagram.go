@@ -11,8 +11,9 @@ import (
 	"github.com/ursa-virtual/ursa/beacon/timing/stamp"
 )
 
-// DatagramPort carries the rounds of one QUIC connection in its DATAGRAM frames (RFC 9221): the fallback where other packets do not pass.
-// A departure is taken before SendDatagram, so whatever QUIC sends first (an acknowledgement, a probe) only lengthens the interval.
+// DatagramPort carries the rounds of one QUIC connection in its DATAGRAM frames (RFC 9221): the fallback where other packets do
+// not pass. A departure is taken before SendDatagram, so whatever QUIC sends first (an acknowledgement, a probe) only lengthens
+// the interval.
 type DatagramPort struct {
 	*demux
 	conn   *quic.Conn

@@ -13,8 +13,8 @@ import (
 )
 
 // Handler takes one round packet of a session on the reading goroutine. The packet belongs to the reader and may be used only
-// during the call. Handlers answer at once or not at all: while one runs, the socket is not read. The receipt becomes an arrival after the
-// answer has left.
+// during the call. Handlers answer at once or not at all: while one runs, the socket is not read. The receipt becomes an
+// arrival after the answer has left.
 type Handler func(p *exchange.Packet, r stamp.Receipt)
 
 // Port is a socket that carries round packets of many sessions.
@@ -36,8 +36,8 @@ type Socket interface {
 	Conn() net.PacketConn
 }
 
-// Listen opens the best socket that this system has on a local UDP address: a steered port, or where that is refused a wrapped one, which
-// cannot spin. Kind says which it is. Closing the port closes its sockets.
+// Listen opens the best socket that this system has on a local UDP address: a steered port, or where that is refused a wrapped
+// one, which cannot spin. Kind says which it is. Closing the port closes its sockets.
 func Listen(network, address string, clock stamp.Clock, mode exchange.Mode) (Socket, error) {
 	steered, err := Steer(network, address, clock, mode)
 	if err == nil {

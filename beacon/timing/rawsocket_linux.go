@@ -11,8 +11,8 @@ import (
 	"github.com/ursa-virtual/ursa/beacon/exchange"
 )
 
-// rawSocket is a UDP socket outside Go's poller, with kernel receive stamps. Its buffers are made once; receive is for one thread, send
-// for any.
+// rawSocket is a UDP socket outside Go's poller, with kernel receive stamps. Its buffers are made once; receive is for one
+// thread, send for any.
 type rawSocket struct {
 	fd      int
 	v6      bool
@@ -23,7 +23,8 @@ type rawSocket struct {
 	header  unix.Msghdr
 }
 
-// openRaw binds a socket to an address that another socket of this process holds with SO_REUSEPORT, and attaches the steering program.
+// openRaw binds a socket to an address that another socket of this process holds with SO_REUSEPORT, and attaches the steering
+// program.
 func openRaw(local netip.AddrPort) (*rawSocket, error) {
 	s := &rawSocket{v6: !local.Addr().Is4()}
 	family := unix.AF_INET
@@ -84,7 +85,8 @@ func as4(a netip.AddrPort) [4]byte {
 	return [4]byte{}
 }
 
-// receive waits for one packet for at most pollEvery, or not at all. What it returns is valid until the next call. It allocates nothing.
+// receive waits for one packet for at most pollEvery, or not at all. What it returns is valid until the next call. It allocates
+// nothing.
 func (s *rawSocket) receive(now bool) (payload []byte, from netip.AddrPort, kernelNS int64, err error) {
 	s.header.Namelen = uint32(unsafe.Sizeof(s.name))
 	s.header.SetControllen(len(s.control))

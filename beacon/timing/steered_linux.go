@@ -19,8 +19,9 @@ import (
 	"github.com/ursa-virtual/ursa/beacon/timing/stamp"
 )
 
-// SteeredPort has a socket for QUIC and one for rounds, bound to the same address by SO_REUSEPORT; a classic BPF program chooses between
-// them by the first byte of the payload. Rounds are read on a thread of their own by plain system calls, without Go's poller.
+// SteeredPort has a socket for QUIC and one for rounds, bound to the same address by SO_REUSEPORT; a classic BPF program
+// chooses between them by the first byte of the payload. Rounds are read on a thread of their own by plain system calls,
+// without Go's poller.
 //
 // Whoever runs under the same user may bind to the same port as well (the kernel lets nobody else) and would receive nothing: the
 // program knows two sockets. That the sockets stand in the expected order is tested when the port is opened.
@@ -41,9 +42,9 @@ var ErrSteering = errors.New("packets cannot be steered to a socket of their own
 // pollEvery is how often a blocked reading thread looks whether the port was closed.
 const pollEvery = 50 * time.Millisecond
 
-// Steer opens a steered port on a local UDP address such as "192.0.2.7:4433". Bind to one address: a reply from a socket that is bound to
-// all of them may leave from another than was asked. Mode is how the rounds' socket waits: exchange.ModeBlocking, or
-// exchange.ModeSpinning, which occupies a CPU while sessions are open.
+// Steer opens a steered port on a local UDP address such as "192.0.2.7:4433". Bind to one address: a reply from a socket that
+// is bound to all of them may leave from another than was asked. Mode is how the rounds' socket waits: exchange.ModeBlocking,
+// or exchange.ModeSpinning, which occupies a CPU while sessions are open.
 func Steer(network, address string, clock stamp.Clock, mode exchange.Mode) (*SteeredPort, error) {
 	if mode == exchange.ModeSpinning && runtime.GOMAXPROCS(0) < 2 {
 		return nil, fmt.Errorf("%w: spinning needs a second CPU", ErrSteering)

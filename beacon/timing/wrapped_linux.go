@@ -25,8 +25,8 @@ func (p *WrappedPort) wrapUDP(c *net.UDPConn) (net.PacketConn, error) {
 	return &batchConn{UDPConn: c, port: p, batch: ipv4.NewPacketConn(c)}, nil
 }
 
-// stampReceives turns on SO_TIMESTAMPNS. UDP_GRO is turned off: merged packets share the stamp of the first, which is earlier than the
-// others' arrival.
+// stampReceives turns on SO_TIMESTAMPNS. UDP_GRO is turned off: merged packets share the stamp of the first, which is earlier
+// than the others' arrival.
 func stampReceives(c *net.UDPConn) error {
 	raw, err := c.SyscallConn()
 	if err != nil {

@@ -1,8 +1,8 @@
-// Package channel is what ursa/1 asks of its QUIC connections, for both ends: TLS 1.3, X25519MLKEM768 and nothing else, no resumption, no
-// 0-RTT, one stream, and an exporter value to sign.
+// Package channel is what ursa/1 asks of its QUIC connections, for both ends: TLS 1.3, X25519MLKEM768 and nothing else, no
+// resumption, no 0-RTT, one stream, and an exporter value to sign.
 //
-// What it believes: the TLS certificate is not an identity. It is made anew at each start and nobody looks at it. Who is at the other end
-// follows from signatures over the exporter value, inside the exchange.
+// What it believes: the TLS certificate is not an identity. It is made anew at each start and nobody looks at it. Who is at the
+// other end follows from signatures over the exporter value, inside the exchange.
 //
 // What it promises: Check refuses every connection that is not exactly so, even where TLS would have refused it already.
 //
@@ -38,9 +38,9 @@ var (
 	ErrExporter   = errors.New("channel has no exporter value")
 )
 
-// ServerTLS makes a self-signed certificate and the only TLS configuration that a beacon accepts. The certificate is new on each start and
-// identifies nobody: the channel is bound by the signatures over its exporter value.
-// Its validity begins an hour before now and lasts ten years; nobody checks it.
+// ServerTLS makes a self-signed certificate and the only TLS configuration that a beacon accepts. The certificate is new on
+// each start and identifies nobody: the channel is bound by the signatures over its exporter value. Its validity begins an hour
+// before now and lasts ten years; nobody checks it.
 func ServerTLS(now time.Time) (*tls.Config, error) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package exchangetest makes small constellations for tests of the exchange: keys from fixed seeds, a signed directory, a gate and its
-// challenges. It is imported by tests only.
+// Package exchangetest makes small constellations for tests of the exchange: keys from fixed seeds, a signed directory, a gate
+// and its challenges. It is imported by tests only.
 package exchangetest
 
 import (

@@ -207,7 +207,8 @@ func (r *run) act(out exchange.Output, err error) (stamped bool) {
 	return out.Stamped
 }
 
-// send writes the packet and reports its departure. A write that fails (a full buffer, a route that is gone) loses the round and nothing else.
+// send writes the packet and reports its departure. A write that fails (a full buffer, a route that is gone) loses the round
+// and nothing else.
 func (r *run) send(out exchange.Output) exchange.Output {
 	departure, err := r.path.Send(out.Packet)
 	if err != nil || !out.Timed {

@@ -104,8 +104,9 @@ type Departure struct {
 	made          bool
 }
 
-// The two clocks cannot be read at once. Each look reads real time on both sides of the raw clock and is taken again, at most looks times, while
-// the two readings are more than tightNS apart: a process that was interrupted between them would otherwise look like a stepped clock.
+// The two clocks cannot be read at once. Each look reads real time on both sides of the raw clock and is taken again, at most
+// looks times, while the two readings are more than tightNS apart: a process that was interrupted between them would otherwise
+// look like a stepped clock.
 const (
 	looks   = 4
 	tightNS = 700
@@ -132,8 +133,8 @@ func Send(c Clock, write func() error) (Departure, error) {
 // RealNS returns the departure in real time, nanoseconds since 1970, for the statement's start. Not for arithmetic.
 func (d Departure) RealNS() (int64, bool) { return d.realNS, d.made }
 
-// Receipt says that a read returned, and when at the latest. It becomes an Arrival after whatever is urgent has been done, because looking at
-// the raw clock takes as long as a MAC. Its only maker is Receive.
+// Receipt says that a read returned, and when at the latest. It becomes an Arrival after whatever is urgent has been done,
+// because looking at the raw clock takes as long as a MAC. Its only maker is Receive.
 type Receipt struct {
 	clock    Clock
 	userNS   int64 // real time right after the read
@@ -152,15 +153,16 @@ func Receive(c Clock, read func() error) (Receipt, error) {
 	return Receipt{clock: c, userNS: c.RealNS(), how: User}, nil
 }
 
-// WithKernel returns the receipt of the packet that the kernel stamped with kernelRealNS: the stamp *of the packet itself*, or the latest
-// of the batch when it cannot be told.
+// WithKernel returns the receipt of the packet that the kernel stamped with kernelRealNS: the stamp *of the packet itself*, or
+// the latest of the batch when it cannot be told.
 func (r Receipt) WithKernel(kernelRealNS int64) Receipt {
 	r.kernelNS, r.waited = kernelRealNS, false
 	return r.as(Kernel)
 }
 
-// WithWait returns the receipt of a packet that had waited in the host for at least lag when the read returned: for sockets that tell the
-// waiting time and not the moment. The caller must have computed lag before Receive looked, so that it errs short and the arrival late.
+// WithWait returns the receipt of a packet that had waited in the host for at least lag when the read returned: for sockets
+// that tell the waiting time and not the moment. The caller must have computed lag before Receive looked, so that it errs short
+// and the arrival late.
 func (r Receipt) WithWait(lag time.Duration) Receipt {
 	r.lag, r.waited = lag, true
 	return r.as(Kernel)
@@ -180,8 +182,8 @@ type Arrival struct {
 	source        Source
 }
 
-// Arrival looks at both clocks and returns the arrival: the kernel's stamp where there is one, else the look right after the read. A stamp from
-// after that look belongs to something else and is refused, as is a missing one (zero or less).
+// Arrival looks at both clocks and returns the arrival: the kernel's stamp where there is one, else the look right after the
+// read. A stamp from after that look belongs to something else and is refused, as is a missing one (zero or less).
 func (r Receipt) Arrival() (Arrival, error) {
 	a := Arrival{stampNS: r.userNS, source: r.how}
 	switch {
@@ -246,8 +248,8 @@ func (i Interval) SlewNS() int64 { return i.slewNS }
 // Source says which clock stopped it.
 func (i Interval) Source() Source { return i.source }
 
-// Between is the clock rule. granularityNS is that of the clock both stamps came from: two readings of a coarse clock may differ from those of a
-// fine one by twice as much without any step.
+// Between is the clock rule. granularityNS is that of the clock both stamps came from: two readings of a coarse clock may
+// differ from those of a fine one by twice as much without any step.
 func Between(d Departure, a Arrival, granularityNS uint64) (Interval, error) {
 	if !d.made || a.source == 0 {
 		return Interval{}, ErrUnstamped

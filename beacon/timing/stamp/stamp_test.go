@@ -48,8 +48,8 @@ func measure(t interface{ Fatal(...any) }, c stamp.Clock, during func(), arrive 
 	return stamp.Between(d, at, 1)
 }
 
-// TestDepartureIsBeforeTheWrite: a write that takes long, or during which the answer already comes, is inside the interval. A clock read
-// after it would measure less than nothing.
+// TestDepartureIsBeforeTheWrite: a write that takes long, or during which the answer already comes, is inside the interval. A
+// clock read after it would measure less than nothing.
 func TestDepartureIsBeforeTheWrite(t *testing.T) {
 	c := clockAt(1e9)
 	d, err := stamp.Send(c, func() error { c.pass(5e6); return nil })
@@ -170,8 +170,8 @@ func TestClockRule(t *testing.T) {
 	}
 }
 
-// TestIntervalIsNeverShort: whatever NTP does within its 500 ppm, and however long readings take, the interval is at least the time between
-// the write and the arrival, in raw time.
+// TestIntervalIsNeverShort: whatever NTP does within its 500 ppm, and however long readings take, the interval is at least the
+// time between the write and the arrival, in raw time.
 func TestIntervalIsNeverShort(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := clockAt(rapid.Int64Range(1, 1e15).Draw(t, "start"))
@@ -258,8 +258,9 @@ func TestInstant(t *testing.T) {
 	}
 }
 
-// TestUnsoundStampsCannotBeBuilt reads this package's source: the only function that returns a Departure is Send, a Receipt comes
-// from Receive (and its own three methods, which keep a zero one zero), an Arrival from a Receipt, and none of the three has an exported field.
+// TestUnsoundStampsCannotBeBuilt reads this package's source: the only function that returns a Departure is Send, a Receipt
+// comes from Receive (and its own three methods, which keep a zero one zero), an Arrival from a Receipt, and none of the three
+// has an exported field.
 func TestUnsoundStampsCannotBeBuilt(t *testing.T) {
 	names, err := filepath.Glob("*.go")
 	if err != nil {
