@@ -238,14 +238,18 @@ func atlasShowCommand() *cobra.Command {
 	return cmd
 }
 
-// atlasUsage turns a fault in an expression into a usage error, and draws a caret under the fault first.
+// atlasUsage turns a fault in an expression into a usage error. In front of a person it first draws a caret under the fault.
 func atlasUsage(errOut io.Writer, err error) error {
 	var syntax *atlas.SyntaxError
-	if errors.As(err, &syntax) {
-		fmt.Fprintln(errOut, syntax.Caret())
-		return usagef("%w", err)
+	if !errors.As(err, &syntax) {
+		return err
 	}
-	return err
+	if f, ok := errOut.(*os.File); ok {
+		if info, statErr := f.Stat(); statErr == nil && info.Mode()&os.ModeCharDevice != 0 {
+			fmt.Fprintln(errOut, syntax.Caret())
+		}
+	}
+	return usagef("%w", err)
 }
 
 func writeGeoJSON(r *atlas.Region, file string) error {

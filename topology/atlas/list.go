@@ -52,7 +52,7 @@ func Subdivisions(country string) ([]Subdivision, error) {
 	}
 	code := strings.ToUpper(country)
 	if w.byCountry[code] == nil {
-		return nil, fmt.Errorf("%w: unknown country %q%s", ErrUnknown, clip(country), w.hint(country))
+		return nil, fmt.Errorf("%w: country %q%s", ErrUnknown, clip(country), w.hint(country))
 	}
 	var out []Subdivision
 	for _, n := range w.byCountry[code] {
