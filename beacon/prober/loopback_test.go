@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -132,6 +134,72 @@ func TestLoopbackWithSocketsOfTheirOwn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDualStackWildcard: a beacon that is bound to all addresses of both families is asked over IPv4 and over IPv6.
+func TestDualStackWildcard(t *testing.T) {
+	clock, err := timing.HostClock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []exchange.PathKind{exchange.PathWrapped, exchange.PathSteered} {
+		for _, host := range []string{"127.0.0.1", "::1"} {
+			t.Run(kind.String()+" "+host, func(t *testing.T) {
+				beacon := wildcard(t, kind, clock)
+				port := strconv.Itoa(beacon.Conn().LocalAddr().(*net.UDPAddr).Port)
+				near, err := net.ListenPacket("udp", net.JoinHostPort(host, "0"))
+				if err != nil {
+					t.Skip(err)
+				}
+				defer func() { _ = near.Close() }()
+				w := exchangetest.New(t, time.Now(),
+					exchangetest.Place{Name: "Here", At: earth.LatLon{Lat: 50, Lon: 8}, Address: net.JoinHostPort(host, port)})
+				s, err := server.New(server.Config{Key: w.Beacons[0], Directory: w.Directory, Attestation: []byte("beacon result"), Clock: clock})
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				go func() { done <- s.ServeOn(ctx, beacon) }()
+				defer func() { cancel(); <-done }()
+				key := exchangetest.Key(t, identity.RoleCore, "core")
+				out, err := prober.Run(t.Context(), prober.Config{
+					Key: key, Directory: w.Directory, Conn: near, Attestation: []byte("core result"), Clock: clock,
+				}, w.Challenge(t, key.ID(), nil))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if a := one(t, out); runtime.GOOS == "linux" && !a.Statement.Flags.Has(statement.FlagKernelStamps) {
+					t.Errorf("flags %v: the kernel's stamps were lost", a.Statement.Flags)
+				}
+			})
+		}
+	}
+}
+
+func wildcard(t *testing.T, kind exchange.PathKind, clock stamp.Clock) timing.Socket {
+	t.Helper()
+	if kind == exchange.PathSteered {
+		s, err := timing.Steer("udp", ":0", clock, exchange.ModeBlocking)
+		if errors.Is(err, timing.ErrSteering) {
+			t.Skip(err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		return s
+	}
+	c, err := net.ListenPacket("udp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	s, err := timing.Wrap(c, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func socketOf(t *testing.T, clock stamp.Clock, mode exchange.Mode) timing.Socket {
