@@ -12,6 +12,7 @@ import (
 	"github.com/ursa-virtual/ursa/beacon/timing/stamp"
 	"github.com/ursa-virtual/ursa/topology/directory"
 	"github.com/ursa-virtual/ursa/topology/identity"
+	"github.com/ursa-virtual/ursa/topology/identity/canon"
 )
 
 // BeaconConfig is what the beacon's side of one exchange is made of.
@@ -25,7 +26,8 @@ type BeaconConfig struct {
 	Binding, ChannelKey [32]byte
 	// Random gives nonces, seeds and the encapsulation: 224 bytes in all.
 	Random io.Reader
-	// Seal signs the statement; nil signs with Key at once. A server that signs many hands in its batcher.
+	// Seal signs Accept and the statement; nil signs with Key at once. A server that signs many hands in its batcher: neither is
+	// in the timed phase.
 	Seal func(t identity.ObjectType, payload []byte) (identity.Envelope, error)
 
 	// Directory is the verified constellation: it lists this beacon's place and the gates that may ask.
@@ -369,7 +371,15 @@ func (b *Beacon) accept(now stamp.Instant) (Output, error) {
 		TimeoutNS: uint64(b.limits.Timeout), DeadlineNS: uint64(b.limits.Deadline),
 		PayloadSize: PacketSize, Path: b.cfg.Path, Attestation: statement.HashResult(b.cfg.Attestation),
 	}
-	msg, digest, err := sealed(b.cfg.Key, KindAccept, identity.TypeAccept, body)
+	payload, err := canon.Marshal(body)
+	if err != nil {
+		return Output{}, err
+	}
+	env, err := b.cfg.Seal(identity.TypeAccept, payload)
+	if err != nil {
+		return Output{}, err
+	}
+	msg, digest, err := encode(KindAccept, env)
 	if err != nil {
 		return Output{}, err
 	}

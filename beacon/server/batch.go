@@ -8,18 +8,18 @@ import (
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
 
-// batcher signs statements that are due at about the same time with one signature over the root of their Merkle tree (the
+// batcher signs objects of one type that are due at about the same time with one signature over the root of their Merkle tree (the
 // Roughtime idea, draft-ietf-ntp-roughtime §5). The timing of a statement is over when it comes here, so the wait costs no
 // radius; the signature, 0.1 to 0.4 ms of CPU, is shared.
 type batcher struct {
 	key    *identity.Private
+	kind   identity.ObjectType
 	linger time.Duration
 	most   int
 	in     chan unsigned
 }
 
 type unsigned struct {
-	kind    identity.ObjectType
 	payload []byte
 	out     chan signed // has room for one
 }
@@ -32,13 +32,13 @@ type signed struct {
 // errBatcherClosed says that a statement came when the server was already down.
 var errBatcherClosed = errors.New("signer is closed")
 
-func newBatcher(key *identity.Private, linger time.Duration, most int) *batcher {
-	return &batcher{key: key, linger: linger, most: most, in: make(chan unsigned)}
+func newBatcher(key *identity.Private, kind identity.ObjectType, linger time.Duration, most int) *batcher {
+	return &batcher{key: key, kind: kind, linger: linger, most: most, in: make(chan unsigned)}
 }
 
 // seal waits for the batch and returns the payload's envelope.
-func (b *batcher) seal(ctx context.Context, kind identity.ObjectType, payload []byte) (identity.Envelope, error) {
-	u := unsigned{kind: kind, payload: payload, out: make(chan signed, 1)}
+func (b *batcher) seal(ctx context.Context, payload []byte) (identity.Envelope, error) {
+	u := unsigned{payload: payload, out: make(chan signed, 1)}
 	select {
 	case b.in <- u:
 	case <-ctx.Done():
@@ -60,7 +60,7 @@ func (b *batcher) run(ctx context.Context) {
 	}
 }
 
-// collect gathers what comes within the linger time, of the first one's kind.
+// collect gathers what comes within the linger time.
 func (b *batcher) collect(ctx context.Context, first unsigned) []unsigned {
 	batch := []unsigned{first}
 	timer := time.NewTimer(b.linger)
@@ -68,10 +68,6 @@ func (b *batcher) collect(ctx context.Context, first unsigned) []unsigned {
 	for len(batch) < b.most {
 		select {
 		case u := <-b.in:
-			if u.kind != first.kind {
-				b.sign([]unsigned{u})
-				continue
-			}
 			batch = append(batch, u)
 		case <-timer.C:
 			return batch
@@ -84,7 +80,7 @@ func (b *batcher) collect(ctx context.Context, first unsigned) []unsigned {
 
 func (b *batcher) sign(batch []unsigned) {
 	if len(batch) == 1 {
-		envelope, err := identity.Seal(b.key, batch[0].kind, batch[0].payload)
+		envelope, err := identity.Seal(b.key, b.kind, batch[0].payload)
 		batch[0].out <- signed{envelope, err}
 		return
 	}
@@ -92,7 +88,7 @@ func (b *batcher) sign(batch []unsigned) {
 	for i, u := range batch {
 		payloads[i] = u.payload
 	}
-	envelopes, err := identity.SealBatch(b.key, batch[0].kind, payloads)
+	envelopes, err := identity.SealBatch(b.key, b.kind, payloads)
 	for i, u := range batch {
 		s := signed{err: err}
 		if err == nil {

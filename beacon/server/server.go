@@ -43,7 +43,8 @@ type Config struct {
 	// Validity is how long a statement is valid after its exchange; 0 means an hour.
 	Validity time.Duration
 
-	// Linger is how long a finished statement waits for others to share a signature with; 0 means 1 ms. It costs no radius.
+	// Linger is how long an acceptance or a finished statement waits for others to share a signature with; 0 means 1 ms. It costs
+	// no radius.
 	Linger time.Duration
 
 	// MaxExchanges is how many exchanges may be in progress in all, 0 means 1,024; MaxPerPrefix from one IPv4 /24 or IPv6 /48,
@@ -140,7 +141,8 @@ type Server struct {
 	rooms   *rooms
 	pending atomic.Int64 // unfinished handshakes
 	port    atomic.Pointer[timing.Port]
-	batcher *batcher
+	accepts *batcher
+	signer  *batcher // of statements
 	stats   counters
 }
 
@@ -154,7 +156,8 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, id: cfg.Key.ID(), rooms: newRooms(cfg.MaxExchanges, cfg.MaxPerPrefix, cfg.MaxPerCore)}
-	s.batcher = newBatcher(cfg.Key, cfg.Linger, maxBatch)
+	s.accepts = newBatcher(cfg.Key, identity.TypeAccept, cfg.Linger, maxBatch)
+	s.signer = newBatcher(cfg.Key, identity.TypeStatement, cfg.Linger, maxBatch)
 	return s, s.Reload(cfg.Directory)
 }
 
@@ -242,7 +245,8 @@ type rounds struct {
 func (s *Server) accept(ctx context.Context, listener *quic.Listener, via rounds) error {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var exchanges, signing sync.WaitGroup
-	signing.Go(func() { s.batcher.run(work) })
+	signing.Go(func() { s.accepts.run(work) })
+	signing.Go(func() { s.signer.run(work) })
 	defer signing.Wait()
 	defer stop()
 	for {
@@ -353,7 +357,10 @@ func (s *Server) machine(ctx context.Context, conn *quic.Conn, ch channel.Channe
 		Directory: seat.directory, Before: seat.before, UnixNS: s.cfg.Now().UnixNano(), Admit: admit,
 		Attestation: s.cfg.Attestation, ClockAttested: s.cfg.ClockAttested, Validity: s.cfg.Validity,
 		Seal: func(t identity.ObjectType, payload []byte) (identity.Envelope, error) {
-			return s.batcher.seal(ctx, t, payload)
+			if t == identity.TypeAccept {
+				return s.accepts.seal(ctx, payload)
+			}
+			return s.signer.seal(ctx, payload)
 		},
 		PathChanged: func() bool { return conn.RemoteAddr().String() != opened },
 	}
