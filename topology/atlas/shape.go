@@ -1,8 +1,6 @@
 package atlas
 
 import (
-	"sync"
-
 	"github.com/golang/geo/s1"
 	"github.com/golang/geo/s2"
 
@@ -17,38 +15,26 @@ type shape struct {
 	// contains says whether a point lies in the set by its lines, without any margin.
 	contains func(s2.Point) bool
 
-	mu    sync.Mutex
-	trees map[earth.Metres]*quad.Tree[bool]
+	trees byMargin[bool]
 }
 
 // floor is the deepest level at which answers are remembered: cells of about 2 km, less than the data's accuracy.
 const floor = 12
 
-// maxTrees bounds how many margins a shape remembers, against a caller who asks for ever new ones.
-const maxTrees = 8
-
 // tree returns the tree that knows which edges come within a margin of a cell. Its value, for a cell without any, says whether the
 // cell lies in the set.
 func (s *shape) tree(margin earth.Metres) *quad.Tree[bool] {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t, ok := s.trees[margin]; ok {
-		return t
-	}
-	if s.trees == nil || len(s.trees) >= maxTrees {
-		s.trees = map[earth.Metres]*quad.Tree[bool]{}
-	}
-	t := quad.New(s.edges, s.rim, quad.Config[bool]{
-		Margin: outerAngle(margin), Floor: floor,
-		Grow: func(_, n *quad.Node[bool]) (bool, bool) {
-			if !n.Clear() {
-				return false, true
-			}
-			return s.contains(n.ID.Point()), false
-		},
+	return s.trees.at(margin, func() *quad.Tree[bool] {
+		return quad.New(s.edges, s.rim, quad.Config[bool]{
+			Margin: outerAngle(margin), Floor: floor,
+			Grow: func(_, n *quad.Node[bool]) (bool, bool) {
+				if !n.Clear() {
+					return false, true
+				}
+				return s.contains(n.ID.Point()), false
+			},
+		})
 	})
-	s.trees[margin] = t
-	return t
 }
 
 // classify says where a cell lies, and Border when the boundary comes within the margin of it.

@@ -2,7 +2,6 @@ package atlas
 
 import (
 	"math/bits"
-	"sync"
 
 	"github.com/golang/geo/s2"
 
@@ -56,7 +55,7 @@ func CountriesWithin(margin earth.Metres, cells ...s2.CellID) []string {
 		margin = Accuracy
 	}
 	margin = min(margin, maxAccuracy)
-	tree := w.touches.at(margin)
+	tree := w.touchTree(margin)
 	var all countrySet
 	for _, c := range cells {
 		if c.IsValid() {
@@ -99,36 +98,22 @@ func (w *world) claimantsBeside(e int32) countrySet {
 	return s
 }
 
-// marginTrees holds a tree of claimants for each margin asked for.
-type marginTrees struct {
-	w  *world
-	mu sync.Mutex
-	by map[earth.Metres]*quad.Tree[countrySet]
-}
-
-func (m *marginTrees) at(margin earth.Metres) *quad.Tree[countrySet] {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if t, ok := m.by[margin]; ok {
-		return t
-	}
-	if m.by == nil || len(m.by) >= maxTrees {
-		m.by = map[earth.Metres]*quad.Tree[countrySet]{}
-	}
-	edges := append([]int32(nil), m.w.borders...)
-	for _, rim := range m.w.zoneRims {
-		edges = append(edges, rim...)
-	}
-	t := quad.New(m.w.points, edges, quad.Config[countrySet]{
-		Margin: outerAngle(margin), Floor: 13,
-		Grow: func(_, n *quad.Node[countrySet]) (countrySet, bool) {
-			// An atom that holds any point of the cell either holds its centre too or has an edge in the cell. The edges of a run have
-			// the same neighbours.
-			s := m.w.claimantsAt(n.ID.Point())
-			n.Samples(func(e int32) { s.merge(m.w.claimantsBeside(e)) })
-			return s, !n.Clear()
-		},
+// touchTree returns the tree whose value is all who claim land within a margin of a cell.
+func (w *world) touchTree(margin earth.Metres) *quad.Tree[countrySet] {
+	return w.touches.at(margin, func() *quad.Tree[countrySet] {
+		edges := append([]int32(nil), w.borders...)
+		for _, rim := range w.zoneRims {
+			edges = append(edges, rim...)
+		}
+		return quad.New(w.points, edges, quad.Config[countrySet]{
+			Margin: outerAngle(margin), Floor: floor + 1,
+			Grow: func(_, n *quad.Node[countrySet]) (countrySet, bool) {
+				// An atom that holds any point of the cell either holds its centre too or has an edge in the cell. The edges of a run
+				// have the same neighbours.
+				s := w.claimantsAt(n.ID.Point())
+				n.Samples(func(e int32) { s.merge(w.claimantsBeside(e)) })
+				return s, !n.Clear()
+			},
+		})
 	})
-	m.by[margin] = t
-	return t
 }

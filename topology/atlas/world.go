@@ -35,7 +35,7 @@ type world struct {
 	number    map[string]int   // index into countries
 
 	place   *quad.Tree[toggles]
-	touches marginTrees
+	touches byMargin[countrySet]
 	sets    setCache
 }
 
@@ -73,7 +73,6 @@ func newWorld(f *wire.File) (*world, error) {
 	}
 	w.drawZones()
 	w.place = quad.New(w.points, w.borders, quad.Config[toggles]{Floor: 20, Limit: 1 << 19, Grow: w.growPlace})
-	w.touches.w = w
 	w.sets.w = w
 	return w, nil
 }
