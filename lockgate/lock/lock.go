@@ -117,7 +117,7 @@ var (
 	ErrNonce    = errors.New("lock: the lease answers another nonce")
 	ErrKey      = errors.New("lock: the key is not the one the lease names")
 	ErrClass    = errors.New("lock: unknown class of lease, or a fraction that does not fit it")
-	ErrUnits    = errors.New("lock: a lease of zero units")
+	ErrUnits    = errors.New("lock: a lease of zero units, or of more than the lock's account can hold")
 	ErrSteps    = errors.New("lock: a lease of no steps, of too many, or of more steps than units")
 	ErrNoSteps  = errors.New("lock: no step is left to open")
 	ErrIdle     = errors.New("lock: idle, no allowance to draw work from")
@@ -338,7 +338,7 @@ func (s State) check(ev Feed) error {
 	if subtle.ConstantTimeCompare(g.Nonce[:], s.nonce[:]) != 1 {
 		return ErrNonce
 	}
-	if g.Units == 0 {
+	if g.Units == 0 || g.Units > ^Units(0)-s.words.Accepted {
 		return ErrUnits
 	}
 	if g.Steps == 0 || g.Steps > MaxSteps || Units(g.Steps) > g.Units {

@@ -371,13 +371,18 @@ func TestSequenceEndsBeforeItWraps(t *testing.T) {
 	}
 }
 
-func TestAccountSaturates(t *testing.T) {
+func TestAccountNeverWraps(t *testing.T) {
 	s := boot(t, lock.Words{Seq: 1, Redeemed: 1, Accepted: ^lock.Units(0) - 1, Used: 0}.Encode())
 	s, _, _ = s.Step(lock.Ask{})
 	n, _ := s.Outstanding()
-	s, _, err := s.Step(lease(n, ^lock.Units(0)))
-	if err != nil || s.Usage().Accepted != ^lock.Units(0) || s.Allowance() != cfg.Cap {
+	s, _, err := s.Step(lease(n, 2))
+	if !errors.Is(err, lock.ErrUnits) || s.Usage().Accepted != ^lock.Units(0)-1 || s.Allowance() != 0 {
 		t.Fatalf("%v %+v", err, s.Usage())
+	}
+	s, _, _ = s.Step(lock.Ask{})
+	n, _ = s.Outstanding()
+	if s, _, err = s.Step(lease(n, 1)); err != nil || s.Usage().Accepted != ^lock.Units(0) {
+		t.Fatalf("the last unit that can be counted: %v %+v", err, s.Usage())
 	}
 }
 
