@@ -198,12 +198,14 @@ func (r *run) findAway(ctx context.Context) error {
 	return nil
 }
 
-// tick is how often the keeper is asked: starts are then late by half of it on average, which a plan of rounds of seconds does not feel.
-const tick = 250 * time.Millisecond
+// most is how rarely the keeper is asked: starts are then late by half of it on average, which a plan of rounds of seconds does not
+// feel. Shorter rounds are asked for eight times each.
+const most = 250 * time.Millisecond
 
 // walk follows the keeper. Exchanges run on goroutines of their own; everything else happens here.
 func (r *run) walk(ctx context.Context) error {
 	last := 2 * time.Duration(r.Plan.Rounds()) * r.Plan.Slot()
+	tick := max(time.Millisecond, min(most, r.Plan.Slot()/8))
 	var failed error
 	for r.keeper.Left() > r.waived && failed == nil && ctx.Err() == nil {
 		now := r.Now().Sub(r.Start)

@@ -13,13 +13,13 @@ import (
 	"github.com/ursa-virtual/ursa/beacon/statement"
 )
 
-// The path of the door and what passes it: a POST of an encoded challenge, answered with an encoded proof. Both are signed, so that the
-// door needs no secret; it may stand behind TLS where its traffic is nobody's business.
+// The path of the door and what passes it: a POST of an encoded challenge, answered with an encoded proof, and a GET, answered with the
+// receiver's card. All are signed, so that the door needs no secret; it may stand behind TLS where its traffic is nobody's business.
 const (
 	Path        = "/ursa/1/measure"
 	contentType = "application/cbor"
 	// doorTime is how long an exchange may take from knock to answer.
-	doorTime = 60 * time.Second
+	doorTime = 25 * time.Second
 )
 
 // Handler lets instructions in over HTTP: 200 with the proof, 409 when busy, 403 for an instruction that is not signed by a gate of
@@ -42,6 +42,14 @@ func (r *Receiver) Handler() http.Handler {
 		w.Header().Set("Content-Type", contentType)
 		_, _ = w.Write(proof) // the caller may have gone
 	})
+	mux.HandleFunc("GET "+Path, func(w http.ResponseWriter, _ *http.Request) {
+		if r.card == nil {
+			http.Error(w, "this receiver has no card", http.StatusNotFound)
+			return
+		}
+		w.Header().Set("Content-Type", contentType)
+		_, _ = w.Write(r.card)
+	})
 	return mux
 }
 
@@ -58,15 +66,24 @@ func status(err error) int {
 }
 
 // ErrDoor reports a receiver that cannot be reached or refused an instruction.
-var ErrDoor = errors.New("receiver gave no proof")
+var ErrDoor = errors.New("receiver gave no answer at its door")
 
 // Knock sends an instruction to the receiver at a base URL and returns its proof: a claim, to be verified. client nil means one that
 // waits as long as the door does.
 func Knock(ctx context.Context, client *http.Client, base string, instruction []byte) ([]byte, error) {
+	return visit(ctx, client, http.MethodPost, base, instruction, statement.MaxProofSize)
+}
+
+// Ask returns the card of the receiver at a base URL: a claim, to be opened with OpenCard. client is as for Knock.
+func Ask(ctx context.Context, client *http.Client, base string) ([]byte, error) {
+	return visit(ctx, client, http.MethodGet, base, nil, maxCard)
+}
+
+func visit(ctx context.Context, client *http.Client, method, base string, body []byte, most int) ([]byte, error) {
 	if client == nil {
 		client = &http.Client{Timeout: doorTime + 5*time.Second}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+Path, bytes.NewReader(instruction))
+	req, err := http.NewRequestWithContext(ctx, method, base+Path, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDoor, err)
 	}
@@ -76,14 +93,14 @@ func Knock(ctx context.Context, client *http.Client, base string, instruction []
 		return nil, fmt.Errorf("%w: %w", ErrDoor, err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, statement.MaxProofSize+1))
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrDoor, err)
 	case resp.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("%w: %s: %.200s", ErrDoor, resp.Status, bytes.TrimSpace(body))
-	case len(body) > statement.MaxProofSize:
-		return nil, fmt.Errorf("%w: a proof of more than %d bytes", ErrDoor, statement.MaxProofSize)
+		return nil, fmt.Errorf("%w: %s: %.200s", ErrDoor, resp.Status, bytes.TrimSpace(answer))
+	case len(answer) > most:
+		return nil, fmt.Errorf("%w: more than %d bytes", ErrDoor, most)
 	}
-	return body, nil
+	return answer, nil
 }

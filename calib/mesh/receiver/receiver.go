@@ -31,15 +31,28 @@ var (
 
 // Receiver measures on instruction. It is safe for concurrent use.
 type Receiver struct {
-	cfg  prober.Config
+	key  identity.Public
+	next func(context.Context) (prober.Config, error)
+	card []byte
 	busy sync.Mutex
 }
 
 // New makes a receiver that measures with the configuration: its key is the receiver's own core key, its socket is not the beacon's.
-func New(cfg prober.Config) *Receiver { return &Receiver{cfg: cfg} }
+func New(cfg prober.Config) *Receiver {
+	return Follow(cfg.Key.Public(), func(context.Context) (prober.Config, error) { return cfg, nil })
+}
+
+// Follow makes a receiver that asks for its configuration before each instruction, because directories and attestation results are
+// renewed. next is called by one goroutine at a time; its configuration's key must be the one given here.
+func Follow(key identity.Public, next func(context.Context) (prober.Config, error)) *Receiver {
+	return &Receiver{key: key, next: next}
+}
+
+// Introduce gives the receiver the card that its door shows; call it before the door opens.
+func (r *Receiver) Introduce(card []byte) { r.card = card }
 
 // Key returns the receiver's public key.
-func (r *Receiver) Key() identity.Public { return r.cfg.Key.Public() }
+func (r *Receiver) Key() identity.Public { return r.key }
 
 // Measure runs the exchanges that an encoded challenge asks for and returns the encoded proof. It refuses what prober.Run refuses, a
 // second instruction at the same time (ErrBusy), and gives ErrNoAnswer when no statement was made.
@@ -48,7 +61,11 @@ func (r *Receiver) Measure(ctx context.Context, instruction []byte) ([]byte, err
 		return nil, ErrBusy
 	}
 	defer r.busy.Unlock()
-	out, err := prober.Run(ctx, r.cfg, instruction)
+	cfg, err := r.next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out, err := prober.Run(ctx, cfg, instruction)
 	if err != nil {
 		return nil, err
 	}
@@ -63,13 +80,10 @@ func (r *Receiver) Measure(ctx context.Context, instruction []byte) ([]byte, err
 		return nil, err
 	}
 	now := time.Now
-	if r.cfg.Now != nil {
-		now = r.cfg.Now
+	if cfg.Now != nil {
+		now = cfg.Now
 	}
 	// Calibration does not chain proofs: a receiver is asked by many and remembers nothing.
-	proof, _, err := out.Proof(envelope, r.cfg.Attestation, statement.FirstProof(r.cfg.Key.ID()), now().UnixNano()).Seal(r.cfg.Key)
+	proof, _, err := out.Proof(envelope, cfg.Attestation, statement.FirstProof(cfg.Key.ID()), now().UnixNano()).Seal(cfg.Key)
 	return proof, err
 }
-
-// Close closes the receiver's socket.
-func (r *Receiver) Close() error { return r.cfg.Conn.Close() }

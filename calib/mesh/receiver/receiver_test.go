@@ -114,6 +114,64 @@ func TestTheDoorStaysShut(t *testing.T) {
 	}
 }
 
+// A card names the receiver of a beacon that the directory lists, and nobody else's.
+func TestCard(t *testing.T) {
+	w := world(t, "a")
+	r := receiverOf(t, w, "receiver")
+	client := &http.Client{Transport: door{r.Handler()}}
+	if _, err := receiver.Ask(t.Context(), client, "http://receiver"); !errors.Is(err, receiver.ErrDoor) {
+		t.Errorf("a door without a card: %v", err)
+	}
+	card := func(signer *identity.Private, key identity.Public) []byte {
+		c, err := receiver.Card(signer, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	good := card(w.Beacons[0], r.Key())
+	r.Introduce(good)
+	shown, err := receiver.Ask(t.Context(), client, "http://receiver")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if beacon, key, err := receiver.OpenCard(shown, w.Directory); err != nil || beacon != w.Beacons[0].ID() || key.ID() != r.Key().ID() {
+		t.Errorf("opened %s, %s, %v", beacon.Short(), key.ID().Short(), err)
+	}
+	flipped := slices.Clone(good)
+	flipped[len(flipped)-1] ^= 1
+	for name, bad := range map[string][]byte{
+		"a stranger's":    card(exchangetest.Key(t, identity.RoleBeacon, "stranger"), r.Key()),
+		"a flipped bit":   flipped,
+		"nothing":         nil,
+		"a beacon's key":  card(w.Beacons[0], w.Beacons[0].Public()),
+		"bytes too many":  append(slices.Clone(good), 0),
+		"of another type": otherType(t, w.Beacons[0], r.Key()),
+	} {
+		if _, _, err := receiver.OpenCard(bad, w.Directory); !errors.Is(err, receiver.ErrCard) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// otherType is the same key under the signature of another kind of object.
+func otherType(t *testing.T, beacon *identity.Private, key identity.Public) []byte {
+	t.Helper()
+	payload, err := key.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := identity.Seal(beacon, identity.TypeChallenge, payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := e.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return encoded
+}
+
 // slow holds the socket's first write until it is let go, so that an exchange is certainly under way.
 type slow struct {
 	net.PacketConn
