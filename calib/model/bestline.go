@@ -29,18 +29,18 @@ func (b Bestline) Distance(ms float64) Kilometres {
 	return Kilometres(max(0, (ms-b.Intercept)/b.Slope))
 }
 
-// FitBestline solves the linear programme of CBG: among all lines with slope ≥ least and intercept ≥ 0 that no point lies below,
-// the one with the smallest sum of vertical distances to the points.
+// FitBestline solves the linear programme of CBG: among all lines with slope within least and greatest (ms/km, the latter may be
+// +Inf) and intercept ≥ 0 that no point lies below, the one with the smallest sum of vertical distances to the points.
 //
 // The sum is Σy − m·Σx − n·b. For a given slope m the best intercept is b(m) = min(y − m·x), concave and falling in m, its minimum
 // always at a vertex of the lower convex hull. So the objective is concave in m alone, its maximum lies where the hull passes below
-// the mean of x, and the constraints cut the interval of slopes: m ≥ least on the left, b(m) ≥ 0 on the right. No solution exists
+// the mean of x, and the constraints cut the interval of slopes: m ≥ least on the left, b(m) ≥ 0 and m ≤ greatest on the right. No solution exists
 // when b(least) < 0: a point below the line of the least slope through the origin.
-func FitBestline(points []XY, least float64) (Bestline, error) {
-	if len(points) == 0 || !(least > 0) {
-		return Bestline{}, fmt.Errorf("%w: %d points, least slope %v", ErrBestline, len(points), least)
+func FitBestline(points []XY, least, greatest float64) (Bestline, error) {
+	if len(points) == 0 || !(least > 0) || !(greatest >= least) {
+		return Bestline{}, fmt.Errorf("%w: %d points, slopes within %v and %v", ErrBestline, len(points), least, greatest)
 	}
-	mean, most := 0.0, math.Inf(1)
+	mean, most := 0.0, greatest
 	for _, p := range points {
 		if !(p.KM >= 0 && p.MS > 0) || math.IsInf(p.KM, 0) || math.IsInf(p.MS, 0) {
 			return Bestline{}, fmt.Errorf("%w: point at %v km and %v ms", ErrBestline, p.KM, p.MS)

@@ -14,11 +14,14 @@ import (
 
 // slowBestline is the slow twin: the linear programme as CBG states it, by the simplex method. Variables: slope beyond the least,
 // intercept, and one slack for each point; minimise Σ(y − m·x − b).
-func slowBestline(points []model.XY, least float64) (objective float64, err error) {
+func slowBestline(points []model.XY, least, greatest float64) (objective float64, err error) {
 	n := len(points)
-	c := make([]float64, 2+n)
-	a := mat.NewDense(n, 2+n, nil)
-	b := make([]float64, n)
+	c := make([]float64, 3+n)
+	a := mat.NewDense(n+1, 3+n, nil)
+	b := make([]float64, n+1)
+	a.Set(n, 0, 1) // slope beyond the least + slack = greatest − least
+	a.Set(n, 2+n, 1)
+	b[n] = greatest - least
 	constant := 0.0
 	for i, p := range points {
 		a.Set(i, 0, p.KM)
@@ -41,7 +44,8 @@ func TestBestlineAgainstSimplex(t *testing.T) {
 			km := rapid.Float64Range(1, 15_000).Draw(t, "km")
 			points[i] = model.XY{KM: km, MS: km*rapid.Float64Range(model.TwoThirds, 0.05).Draw(t, "ms/km") + rapid.Float64Range(0.01, 20).Draw(t, "ms")}
 		}
-		line, err := model.FitBestline(points, model.TwoThirds)
+		greatest := rapid.SampledFrom([]float64{0.012, 0.0237, 1}).Draw(t, "greatest")
+		line, err := model.FitBestline(points, model.TwoThirds, greatest)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,10 +57,10 @@ func TestBestlineAgainstSimplex(t *testing.T) {
 			}
 			sum += above
 		}
-		if line.Slope < model.TwoThirds-1e-15 || line.Intercept < 0 {
+		if line.Slope < model.TwoThirds-1e-15 || line.Slope > greatest || line.Intercept < 0 {
 			t.Fatalf("%+v breaks the constraints", line)
 		}
-		want, err := slowBestline(points, model.TwoThirds)
+		want, err := slowBestline(points, model.TwoThirds, greatest)
 		if err != nil {
 			t.Skip("simplex:", err)
 		}
@@ -78,7 +82,7 @@ func TestBestlineByHand(t *testing.T) {
 		{"one point", []model.XY{{100, 2}}, model.Bestline{Slope: 0.02, Intercept: 0}},
 		{"at distance zero", []model.XY{{0, 2}}, model.Bestline{Slope: model.TwoThirds, Intercept: 2}},
 	} {
-		got, err := model.FitBestline(c.points, model.TwoThirds)
+		got, err := model.FitBestline(c.points, model.TwoThirds, math.Inf(1))
 		if err != nil || math.Abs(got.Slope-c.want.Slope) > 1e-12 || math.Abs(got.Intercept-c.want.Intercept) > 1e-9 {
 			t.Errorf("%s: got %+v, %v, want %+v", c.name, got, err, c.want)
 		}
@@ -95,7 +99,7 @@ func TestBestlineRefuses(t *testing.T) {
 		"negative distance":  {{-10, 4}},
 		"infinite distances": {{math.Inf(1), 4}},
 	} {
-		if _, err := model.FitBestline(points, model.TwoThirds); !errors.Is(err, model.ErrBestline) {
+		if _, err := model.FitBestline(points, model.TwoThirds, math.Inf(1)); !errors.Is(err, model.ErrBestline) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

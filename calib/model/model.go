@@ -143,7 +143,7 @@ func beacons(nodes []Node, pairs []Pair, ends [][2]int, c *Curve) []Beacon {
 	out := make([]Beacon, len(nodes))
 	for i, n := range nodes {
 		out[i] = Beacon{ID: n.ID, Pairs: len(lines[i]), OffsetMS: ms[i]}
-		if line, err := FitBestline(lines[i], TwoThirds); err == nil && len(lines[i]) >= 3 {
+		if line, err := FitBestline(lines[i], TwoThirds, math.Inf(1)); err == nil && len(lines[i]) >= 3 {
 			out[i].Bestline = &line
 		}
 	}

@@ -450,3 +450,24 @@ func BenchmarkFitMillionPairs(b *testing.B) {
 		}
 	}
 }
+
+// The table is the curve, but for the bend between its rows.
+func TestTableIsTheCurve(t *testing.T) {
+	c, err := model.FitCurve(synthetic(3000, 3, 3, 2, 0.35), model.Public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := c.Table()
+	rapid.Check(t, func(t *rapid.T) {
+		d := model.Kilometres(rapid.Float64Range(0, 20_015).Draw(t, "km"))
+		r := earth.RTTFromMillis(math.Exp(rapid.Float64Range(-3, 7).Draw(t, "log ms")))
+		z, slope := c.Score(r, d)
+		gotZ, gotSlope := table.Score(model.DelayOfRTT(r), d)
+		if math.Abs(gotZ-z) > 0.02*(1+math.Abs(z)) {
+			t.Fatalf("%v over %v km: table scores %v, curve %v", r, d, gotZ, z)
+		}
+		if math.Abs(gotSlope-slope) > 3 {
+			t.Fatalf("%v over %v km: table's slope %v, curve's %v", r, d, gotSlope, slope)
+		}
+	})
+}
