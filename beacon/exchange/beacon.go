@@ -20,7 +20,10 @@ type BeaconConfig struct {
 	Key     *identity.Private // the beacon's identity
 	Limits  Limits
 	Quality stamp.Quality // of the clock that makes the stamps
-	Path    PathKind      // how rounds travel
+	// Path is how packets beside QUIC travel, or PathDatagram where only DATAGRAM frames do. Datagrams says that these can be had as
+	// well, for a core that asks for them.
+	Path      PathKind
+	Datagrams bool
 
 	// Binding and ChannelKey are the exporter values of the channel under ExporterBinding and ExporterKey.
 	Binding, ChannelKey [32]byte
@@ -72,6 +75,7 @@ type Beacon struct {
 	asked     statement.Asked
 	digests   digests
 	limits    Limits
+	path      PathKind
 	caller    *caller
 	rounds    []roundWire
 	times     []Round
@@ -289,14 +293,26 @@ func (b *Beacon) openCheaply(env identity.Envelope) (identity.Envelope, error) {
 		return env, ErrBinding
 	case !in.Mode.Valid():
 		return env, fmt.Errorf("%w: unknown answering mode %d", ErrMalformed, in.Mode)
+	case in.Carrier != CarrierPackets && in.Carrier != CarrierDatagrams:
+		return env, fmt.Errorf("%w: unknown carrier %d", ErrMalformed, in.Carrier)
 	case in.Previous == [32]byte{} || in.Attestation == [32]byte{}:
 		return env, fmt.Errorf("%w: hash of the previous proof or of the attestation result missing", ErrMalformed)
 	}
 	if err := in.quality().Validate(); err != nil {
 		return env, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
+	b.path = b.cfg.Path
+	if in.Carrier == CarrierDatagrams && b.cfg.Datagrams {
+		b.path = PathDatagram
+	}
+	if !in.Carrier.carries(b.path) {
+		return env, fmt.Errorf("%w: carrier %d, path %v", ErrCarrier, in.Carrier, b.path)
+	}
 	return b.peek(env.Signer)
 }
+
+// Path returns how the rounds of this exchange travel. It is known once Init has been taken.
+func (b *Beacon) Path() PathKind { return b.path }
 
 // peek looks at the gate's challenge before anybody's signature is verified.
 func (b *Beacon) peek(core identity.ID) (identity.Envelope, error) {
@@ -369,7 +385,7 @@ func (b *Beacon) accept(now stamp.Instant) (Output, error) {
 		SeedCommit: b.seed.Commit(b.cfg.Key.ID()), Binding: b.cfg.Binding,
 		MinRounds: b.limits.MinRounds, MaxRounds: b.limits.MaxRounds,
 		TimeoutNS: uint64(b.limits.Timeout), DeadlineNS: uint64(b.limits.Deadline),
-		PayloadSize: PacketSize, Path: b.cfg.Path, Attestation: statement.HashResult(b.cfg.Attestation),
+		PayloadSize: PacketSize, Path: b.path, Attestation: statement.HashResult(b.cfg.Attestation),
 	}
 	payload, err := canon.Marshal(body)
 	if err != nil {

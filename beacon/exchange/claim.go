@@ -89,7 +89,7 @@ func (b *Beacon) claim() statement.Statement {
 		beacon: b.self, core: b.core.ID(), asked: b.asked, binding: b.cfg.Binding, init: &b.init, digests: &b.digests,
 		session: b.session, sent: b.caller.sent, rounds: b.caller.rounds[:b.caller.valid], times: b.times,
 		values: func(i uint16) (ch, d [16]byte) { return b.seed.Value(b.session, i), b.caller.answers[i] },
-		path:   b.cfg.Path, attestation: statement.HashResult(b.cfg.Attestation),
+		path:   b.path, attestation: statement.HashResult(b.cfg.Attestation),
 	}
 	s := v.statement()
 	if b.cfg.PathChanged != nil && b.cfg.PathChanged() {

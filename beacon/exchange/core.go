@@ -47,6 +47,7 @@ type CoreConfig struct {
 
 	Quality stamp.Quality // of the clock that makes the stamps
 	Mode    Mode
+	Carrier Carrier       // how rounds can reach this core
 	Step    time.Duration // how long a message is waited for; 0 means 5 s
 
 	Challenge   []byte              // the gate's envelope, as it came
@@ -100,8 +101,8 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 	if !listed {
 		return nil, fmt.Errorf("%w: directory does not list beacon %s", ErrConfig, cfg.Beacon.Short())
 	}
-	if cfg.Random == nil || !cfg.Mode.Valid() || len(cfg.Challenge) == 0 || cfg.Step < 0 || cfg.UnixNS <= 0 {
-		return nil, fmt.Errorf("%w: randomness, answering mode, challenge, step or time missing", ErrConfig)
+	if cfg.Random == nil || !cfg.Mode.Valid() || cfg.Carrier == 0 || len(cfg.Challenge) == 0 || cfg.Step < 0 || cfg.UnixNS <= 0 {
+		return nil, fmt.Errorf("%w: randomness, answering mode, carrier, challenge, step or time missing", ErrConfig)
 	}
 	if cfg.Previous == [32]byte{} || cfg.Attestation == [32]byte{} {
 		return nil, fmt.Errorf("%w: hash of the previous proof or of the attestation result missing", ErrConfig)
@@ -152,6 +153,9 @@ func (c *Core) RTTSoFar() (ns int64, rounds int) {
 	return summarise(c.answerer.rounds[:c.answerer.valid]).min, c.answerer.valid
 }
 
+// Challenged says whether a single challenge has come: without one, packets beside QUIC do not pass.
+func (c *Core) Challenged() bool { return c.answerer != nil && c.answerer.next > 0 }
+
 func (c *Core) dispatch(now stamp.Instant, ev Event) (Output, error) {
 	switch ev.kind {
 	case eventStart:
@@ -196,7 +200,7 @@ func (c *Core) begin(now stamp.Instant) (Output, error) {
 	c.init = initBody{
 		Suite: Suite, Challenge: c.cfg.Challenge, Core: pub, Beacon: c.cfg.Beacon, Nonce: c.nonce,
 		SeedCommit: c.seed.Commit(c.cfg.Key.ID()), Binding: c.cfg.Binding, Previous: c.cfg.Previous, Attestation: c.cfg.Attestation,
-		GranularityNS: c.cfg.Quality.GranularityNS, ErrPPB: c.cfg.Quality.ErrPPB, Mode: c.cfg.Mode,
+		GranularityNS: c.cfg.Quality.GranularityNS, ErrPPB: c.cfg.Quality.ErrPPB, Mode: c.cfg.Mode, Carrier: c.cfg.Carrier,
 	}
 	msg, digest, err := sealed(c.cfg.Key, KindInit, identity.TypeInit, c.init)
 	if err != nil {
@@ -294,8 +298,8 @@ func (c *Core) checkAccept() error {
 		return ErrBinding
 	case a.PayloadSize != PacketSize:
 		return fmt.Errorf("%w: rounds of %d bytes, want %d", ErrTerms, a.PayloadSize, PacketSize)
-	case !a.Path.Valid():
-		return fmt.Errorf("%w: unknown path %d", ErrTerms, a.Path)
+	case !c.cfg.Carrier.carries(a.Path):
+		return fmt.Errorf("%w: path %v, asked for carrier %d", ErrTerms, a.Path, c.cfg.Carrier)
 	case a.Attestation == [32]byte{}:
 		return fmt.Errorf("%w: hash of the attestation result missing", ErrTerms)
 	case a.TimeoutNS > uint64(time.Minute) || a.DeadlineNS > uint64(time.Minute):

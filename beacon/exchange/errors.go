@@ -13,6 +13,7 @@ var (
 	ErrExpired       = errors.New("gate's challenge has expired or is not yet valid")
 	ErrUnknownGate   = errors.New("challenge is signed by a gate that this beacon does not know")
 	ErrRoundsAsked   = errors.New("gate's challenge asks for a number of rounds that this beacon does not run")
+	ErrCarrier       = errors.New("rounds cannot travel between this beacon and this core as the core asks")
 	ErrCoreKey       = errors.New("core's public key is malformed, not a core's, or not the signer's")
 	ErrInitSignature = errors.New("core's signature of the opening does not verify")
 )

@@ -271,6 +271,38 @@ func TestSuiteDowngrade(t *testing.T) {
 	}
 }
 
+// TestCarriers: rounds travel as the core asks, or not at all.
+func TestCarriers(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		path      PathKind
+		datagrams bool
+		ask       Carrier
+		want      error
+		travels   PathKind
+	}{
+		{"packets", PathWrapped, true, CarrierPackets, nil, PathWrapped},
+		{"frames", PathWrapped, true, CarrierDatagrams, nil, PathDatagram},
+		{"frames where there are none", PathWrapped, false, CarrierDatagrams, ErrCarrier, 0},
+		{"packets where only frames are", PathDatagram, true, CarrierPackets, ErrCarrier, 0},
+		{"unknown", PathWrapped, true, 9, ErrMalformed, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPair(t)
+			p.beaconCfg.Path, p.beaconCfg.Datagrams, p.coreCfg.Carrier = c.path, c.datagrams, c.ask
+			p.run()
+			if c.want != nil {
+				refusedFor(t, p.errB, c.want)
+				return
+			}
+			f := fact(t, p)
+			if p.beacon.Path() != c.travels || f.Flags.Has(statement.FlagDatagram) != (c.travels == PathDatagram) {
+				t.Errorf("path %v, flags %v", p.beacon.Path(), f.Flags)
+			}
+		})
+	}
+}
+
 // TestRefusedOpenings: what a beacon checks about the gate's challenge, each with its own reason.
 func TestRefusedOpenings(t *testing.T) {
 	for _, c := range []struct {

@@ -101,6 +101,7 @@ type initBody struct {
 	GranularityNS uint64      `cbor:"10,keyasint"`
 	ErrPPB        uint32      `cbor:"11,keyasint"`
 	Mode          Mode        `cbor:"12,keyasint"` // the core's answering loop
+	Carrier       Carrier     `cbor:"13,keyasint"` // how rounds can reach the core
 }
 
 // quality is that of the core's clock.

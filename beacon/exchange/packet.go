@@ -131,3 +131,17 @@ func (k PathKind) String() string {
 
 // Valid says whether k is one of the paths.
 func (k PathKind) Valid() bool { return k >= PathTransport && k <= PathDatagram }
+
+// Carrier is what a core asks for in Init: which way round packets can reach it. There is no zero carrier.
+type Carrier uint8
+
+// The carriers.
+const (
+	CarrierPackets   Carrier = 1 // packets beside QUIC, the rule
+	CarrierDatagrams Carrier = 2 // QUIC DATAGRAM frames, where such packets do not pass
+)
+
+// carries says whether a path is one of the carrier's.
+func (c Carrier) carries(p PathKind) bool {
+	return p.Valid() && (c == CarrierDatagrams) == (p == PathDatagram)
+}

@@ -146,7 +146,7 @@ func newPair(t exchangetest.TB) *pair {
 	}
 	p.coreCfg = CoreConfig{
 		Key: p.coreKey, Directory: p.world.Directory, Beacon: p.world.Beacons[0].ID(), UnixNS: epochNS,
-		Quality: fine, Mode: ModeBlocking,
+		Quality: fine, Mode: ModeBlocking, Carrier: CarrierPackets,
 		Challenge: p.challenge, Asked: shared.asked, Previous: [32]byte{3}, Attestation: [32]byte{4},
 		Binding: [32]byte{1}, ChannelKey: [32]byte{2}, Random: exchangetest.NewRandom(2),
 	}

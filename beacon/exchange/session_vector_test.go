@@ -94,7 +94,7 @@ func init() {
 	for name, err := range map[string]error{
 		"ErrAcceptSignature": ErrAcceptSignature, "ErrOtherInit": ErrOtherInit, "ErrTerms": ErrTerms, "ErrTimes": ErrTimes,
 		"ErrTimesOpened": ErrTimesOpened, "ErrSeed": ErrSeed, "ErrStatement": ErrStatement, "ErrSignature": ErrSignature,
-		"ErrTooFewRounds": ErrTooFewRounds,
+		"ErrTooFewRounds": ErrTooFewRounds, "ErrCarrier": ErrCarrier,
 	} {
 		sentinels[name] = err
 	}
@@ -171,6 +171,7 @@ func forgeSession(t *testing.T, p *pair, v *sessionVector) {
 	add("suite 2", "init", "ErrSuite", init(func(b *initBody) { b.Suite = 2 }))
 	add("for another beacon", "init", "ErrWrongBeacon", init(func(b *initBody) { b.Beacon[0] ^= 1 }))
 	add("over another channel", "init", "ErrBinding", init(func(b *initBody) { b.Binding[0] ^= 1 }))
+	add("frames that the beacon has not", "init", "ErrCarrier", init(func(b *initBody) { b.Carrier = CarrierDatagrams }))
 	other := p.world.Challenge(t, exchangetest.Key(t, identity.RoleCore, "near core").ID(), nil)
 	add("challenge of another core", "init", "ErrOtherCore", init(func(b *initBody) { b.Challenge = other }))
 	stale := p.world.Challenge(t, p.coreKey.ID(), func(c *statement.Challenge) { c.IssuedUnixNS -= int64(time.Hour) })
@@ -185,6 +186,7 @@ func forgeSession(t *testing.T, p *pair, v *sessionVector) {
 	add("ML-DSA half of the signature", "init", "ErrInitSignature", corrupt(t, v.Init, KindInit, 200))
 	add("answers another opening", "accept", "ErrOtherInit", accept(func(b *acceptBody) { b.Init[0] ^= 1 }))
 	add("over another channel", "accept", "ErrBinding", accept(func(b *acceptBody) { b.Binding[0] ^= 1 }))
+	add("frames that nobody asked for", "accept", "ErrTerms", accept(func(b *acceptBody) { b.Path = PathDatagram }))
 	add("larger rounds", "accept", "ErrTerms", accept(func(b *acceptBody) { b.PayloadSize = 1200 }))
 	add("more rounds than there are", "accept", "ErrTerms", accept(func(b *acceptBody) { b.MaxRounds = 65 }))
 	add("ML-DSA half of the signature", "accept", "ErrAcceptSignature", corrupt(t, v.Accept, KindAccept, 200))
@@ -244,7 +246,7 @@ func newReplay(t *testing.T, v *sessionVector) *replay {
 		t.Fatal(err)
 	}
 	r.core, err = NewCore(CoreConfig{
-		Key: key, Directory: d, Beacon: identity.ID(v.BeaconID), UnixNS: v.UnixNS, Quality: fine, Mode: in.Mode,
+		Key: key, Directory: d, Beacon: identity.ID(v.BeaconID), UnixNS: v.UnixNS, Quality: fine, Mode: in.Mode, Carrier: in.Carrier,
 		Challenge: in.Challenge, Asked: asked, Previous: in.Previous, Attestation: in.Attestation,
 		Binding: [32]byte(v.Binding), ChannelKey: [32]byte(v.ChannelKey), Random: bytes.NewReader(append(v.NonceCore[:32:32], v.SeedCore...)),
 	})

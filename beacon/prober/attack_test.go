@@ -249,6 +249,31 @@ func TestChannelRefusals(t *testing.T) {
 	})
 }
 
+// TestFallback: where packets beside QUIC do not pass, the exchange is done over DATAGRAM frames, and the statement says so.
+func TestFallback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, stop := build(t, path40, func(_ string, s *server.Config) {
+			s.Limits = exchange.DefaultLimits()
+			s.Limits.MaxRounds, s.Limits.Timeout = 8, 100*time.Millisecond
+		})
+		defer stop()
+		c.socket.(*fabric.Endpoint).InterceptIn(fabric.InterceptorFunc(func(_ time.Time, p fabric.Packet) []fabric.Packet {
+			if isRound(p.Data) {
+				return nil
+			}
+			return []fabric.Packet{p}
+		}))
+		out := c.probe(t, func(p *prober.Config) { p.NoFallback = true })
+		if len(out.Failures) != 1 || !errors.Is(out.Failures[0].Err, exchange.ErrTooFewRounds) {
+			t.Errorf("without fallback: %v", out.Failures)
+		}
+		a := one(t, c.probe(t, nil))
+		if !a.Statement.Flags.Has(statement.FlagDatagram) || a.Statement.RTTBeaconMinNS != int64(pathRTT) {
+			t.Errorf("%d ns, flags %v", a.Statement.RTTBeaconMinNS, a.Statement.Flags)
+		}
+	})
+}
+
 // TestRetry: a beacon asks every stranger to prove its address; with the token that it then gives out, the next exchange is one
 // round trip shorter. What is measured stays the same.
 func TestRetry(t *testing.T) {

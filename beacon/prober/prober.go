@@ -41,9 +41,10 @@ type Config struct {
 	// PreviousProof is the hash of this core's last proof; the zero value means that there is none.
 	PreviousProof [32]byte
 
-	// Path says how rounds travel on this side: PathWrapped (0 means that), PathTransport, or PathDatagram, which the beacons
-	// must speak as well.
+	// Path says how rounds travel on this side: PathWrapped (0 means that), PathTransport, or PathDatagram.
 	Path exchange.PathKind
+	// NoFallback keeps a beacon from being asked again over DATAGRAM frames when not one round packet has come from it.
+	NoFallback bool
 	// Mode is the rung of the answering loop: blocking, held (the processors are kept out of idle while Run runs, which needs
 	// the right to), or spinning, which only a Socket opened so can do. 0 means what the Socket does, else blocking. Statements
 	// print it.
@@ -329,7 +330,10 @@ func (r *run) ask(ctx context.Context, id identity.ID) {
 	beacon, _ := r.Directory.Lookup(id) // VerifyChallenge has seen it listed
 	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
-	answer, err := r.exchange(ctx, beacon)
+	answer, err := r.exchange(ctx, beacon, r.Path)
+	if errors.Is(err, errNoPackets) && !r.NoFallback {
+		answer, err = r.exchange(ctx, beacon, exchange.PathDatagram)
+	}
 	event := Event{Beacon: id, Place: beacon.Place, Phase: Succeeded, RTT: answer.RTTCore, Rounds: int(answer.Statement.RoundsOK)}
 	r.mu.Lock()
 	if err != nil {
@@ -342,15 +346,18 @@ func (r *run) ask(ctx context.Context, id identity.ID) {
 	r.tell(event)
 }
 
+// errNoPackets marks an exchange over packets beside QUIC in which not one came.
+var errNoPackets = errors.New("no round packet came")
+
 // exchange dials one beacon and runs the machine.
-func (r *run) exchange(ctx context.Context, beacon directory.Beacon) (Answer, error) {
+func (r *run) exchange(ctx context.Context, beacon directory.Beacon, path exchange.PathKind) (Answer, error) {
 	started := r.Now()
 	r.tell(Event{Beacon: beacon.ID(), Place: beacon.Place, Phase: Dialling})
 	addr, err := r.Resolve(ctx, beacon.Address)
 	if err != nil {
 		return Answer{}, fmt.Errorf("%w: %w", ErrDial, err)
 	}
-	config := channel.QUIC(-1, r.port == nil)
+	config := channel.QUIC(-1, path == exchange.PathDatagram)
 	config.TokenStore = r.Tokens
 	conn, err := r.transport.Dial(ctx, addr, channel.ClientTLS(), config)
 	if err != nil {
@@ -361,7 +368,7 @@ func (r *run) exchange(ctx context.Context, beacon directory.Beacon) (Answer, er
 	if err != nil {
 		return Answer{}, err
 	}
-	machine, err := exchange.NewCore(r.machine(beacon, ch))
+	machine, err := exchange.NewCore(r.machine(beacon, ch, path))
 	if err != nil {
 		return Answer{}, err
 	}
@@ -370,14 +377,17 @@ func (r *run) exchange(ctx context.Context, beacon directory.Beacon) (Answer, er
 		return Answer{}, closedFor(fmt.Errorf("%w: %w", drive.ErrStream, err))
 	}
 	port := r.port
-	if port == nil {
+	if path == exchange.PathDatagram {
 		datagrams := timing.NewDatagramPort(conn, r.Clock)
 		defer func() { _ = datagrams.Close() }()
 		port = datagrams
 	}
 	err = drive.Run(ctx, drive.Config{Machine: machine, Stream: stream, Port: port, Peer: addr, Stepped: r.progress(beacon, machine)})
 	if err != nil {
-		return Answer{}, closedFor(err)
+		if err = closedFor(err); errors.Is(err, exchange.ErrTooFewRounds) && path != exchange.PathDatagram && !machine.Challenged() {
+			err = fmt.Errorf("%w: %w", errNoPackets, err)
+		}
+		return Answer{}, err
 	}
 	elapsed := r.Now().Sub(started)
 	linger(stream)
@@ -404,10 +414,14 @@ func answerOf(beacon directory.Beacon, machine *exchange.Core, elapsed time.Dura
 }
 
 // machine is the configuration of one exchange.
-func (r *run) machine(beacon directory.Beacon, ch channel.Channel) exchange.CoreConfig {
+func (r *run) machine(beacon directory.Beacon, ch channel.Channel, path exchange.PathKind) exchange.CoreConfig {
+	carrier := exchange.CarrierPackets
+	if path == exchange.PathDatagram {
+		carrier = exchange.CarrierDatagrams
+	}
 	return exchange.CoreConfig{
 		Key: r.Key, Directory: r.Directory, Beacon: beacon.ID(), UnixNS: r.Now().UnixNano(),
-		Quality: r.Clock.Quality(), Mode: r.Mode,
+		Quality: r.Clock.Quality(), Mode: r.Mode, Carrier: carrier,
 		Challenge: r.envelope, Asked: r.asked, Previous: r.PreviousProof, Attestation: statement.HashResult(r.Attestation), Roots: r.Roots,
 		Binding: ch.Binding, ChannelKey: ch.Key, Random: r.Random,
 	}

@@ -34,7 +34,8 @@ type Config struct {
 	Limits exchange.Limits
 	// Clock stamps departures and arrivals; nil means timing.HostClock.
 	Clock stamp.Clock
-	// Path says how rounds travel on a socket handed to Serve: PathWrapped (0 means that), PathTransport or PathDatagram.
+	// Path says how rounds travel on a socket handed to Serve: PathWrapped (0 means that), PathTransport, or PathDatagram for DATAGRAM
+	// frames only. A core that asks for these gets them on every path.
 	Path exchange.PathKind
 	// Attestation is this beacon's encoded attestation result, which cores take to the gate; it must be given.
 	Attestation []byte
@@ -208,7 +209,7 @@ func (s *Server) ServeOn(ctx context.Context, socket timing.Socket) error {
 	return s.serve(ctx, socket.Conn(), socket, socket.Kind())
 }
 
-// serve runs QUIC on pc. Without a port it makes one: of the transport, or for PathDatagram one for each connection.
+// serve runs QUIC on pc. Without a port it makes one of the transport, or for PathDatagram none.
 func (s *Server) serve(ctx context.Context, pc net.PacketConn, port timing.Port, path exchange.PathKind) error {
 	tlsConfig, err := channel.ServerTLS(s.cfg.Now())
 	if err != nil {
@@ -227,7 +228,7 @@ func (s *Server) serve(ctx context.Context, pc net.PacketConn, port timing.Port,
 	if port != nil {
 		s.port.Store(&port)
 	}
-	listener, err := transport.Listen(tlsConfig, channel.QUIC(1, path == exchange.PathDatagram))
+	listener, err := transport.Listen(tlsConfig, channel.QUIC(1, true))
 	if err != nil {
 		return fmt.Errorf("listening on %v: %w", pc.LocalAddr(), err)
 	}
@@ -237,7 +238,7 @@ func (s *Server) serve(ctx context.Context, pc net.PacketConn, port timing.Port,
 
 // rounds is how the rounds of a served socket travel.
 type rounds struct {
-	port timing.Port // nil: one for each connection
+	port timing.Port // nil: DATAGRAM frames only
 	path exchange.PathKind
 }
 
@@ -339,13 +340,33 @@ func (s *Server) exchange(ctx context.Context, conn *quic.Conn, via rounds) (*ex
 	if err != nil {
 		return nil, err
 	}
-	port := via.port
-	if port == nil {
-		datagrams := timing.NewDatagramPort(conn, s.cfg.Clock)
-		defer func() { _ = datagrams.Close() }()
-		port = datagrams
-	}
+	port := &eitherPort{Port: via.port, conn: conn, clock: s.cfg.Clock, path: b.Path}
+	defer port.release()
 	return b, drive.Run(ctx, drive.Config{Machine: b, Stream: stream, Port: port, Peer: conn.RemoteAddr()})
+}
+
+// eitherPort is the socket's port, or one over the connection's DATAGRAM frames once the core has asked for these.
+type eitherPort struct {
+	timing.Port
+	conn      *quic.Conn
+	clock     stamp.Clock
+	path      func() exchange.PathKind
+	datagrams *timing.DatagramPort
+}
+
+// Open implements timing.Port.
+func (p *eitherPort) Open(s exchange.Session, peer net.Addr, h timing.Handler) (timing.Path, error) {
+	if p.path() != exchange.PathDatagram {
+		return p.Port.Open(s, peer, h)
+	}
+	p.datagrams = timing.NewDatagramPort(p.conn, p.clock)
+	return p.datagrams.Open(s, peer, h)
+}
+
+func (p *eitherPort) release() {
+	if p.datagrams != nil {
+		_ = p.datagrams.Close()
+	}
 }
 
 // machine is the configuration of one exchange.
@@ -353,7 +374,8 @@ func (s *Server) machine(ctx context.Context, conn *quic.Conn, ch channel.Channe
 	opened, seat := conn.RemoteAddr().String(), s.seat.Load()
 	return exchange.BeaconConfig{
 		Key: s.cfg.Key, Limits: s.cfg.Limits, Quality: s.cfg.Clock.Quality(), Path: path,
-		Binding: ch.Binding, ChannelKey: ch.Key, Random: s.cfg.Random,
+		Datagrams: conn.ConnectionState().SupportsDatagrams.Remote,
+		Binding:   ch.Binding, ChannelKey: ch.Key, Random: s.cfg.Random,
 		Directory: seat.directory, Before: seat.before, UnixNS: s.cfg.Now().UnixNano(), Admit: admit,
 		Attestation: s.cfg.Attestation, ClockAttested: s.cfg.ClockAttested, Validity: s.cfg.Validity,
 		Seal: func(t identity.ObjectType, payload []byte) (identity.Envelope, error) {
