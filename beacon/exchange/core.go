@@ -47,7 +47,7 @@ type CoreConfig struct {
 
 	Quality stamp.Quality // of the clock that makes the stamps
 	Mode    Mode
-	Carrier Carrier       // how rounds can reach this core
+	Carrier Carrier       // how rounds can reach this core; 0 means CarrierPackets
 	Step    time.Duration // how long a message is waited for; 0 means 5 s
 
 	Challenge   []byte              // the gate's envelope, as it came
@@ -101,8 +101,11 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 	if !listed {
 		return nil, fmt.Errorf("%w: directory does not list beacon %s", ErrConfig, cfg.Beacon.Short())
 	}
-	if cfg.Random == nil || !cfg.Mode.Valid() || cfg.Carrier == 0 || len(cfg.Challenge) == 0 || cfg.Step < 0 || cfg.UnixNS <= 0 {
-		return nil, fmt.Errorf("%w: randomness, answering mode, carrier, challenge, step or time missing", ErrConfig)
+	if cfg.Carrier == 0 {
+		cfg.Carrier = CarrierPackets
+	}
+	if cfg.Random == nil || !cfg.Mode.Valid() || len(cfg.Challenge) == 0 || cfg.Step < 0 || cfg.UnixNS <= 0 {
+		return nil, fmt.Errorf("%w: randomness, answering mode, challenge, step or time missing", ErrConfig)
 	}
 	if cfg.Previous == [32]byte{} || cfg.Attestation == [32]byte{} {
 		return nil, fmt.Errorf("%w: hash of the previous proof or of the attestation result missing", ErrConfig)
