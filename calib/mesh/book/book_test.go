@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/csv"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -153,6 +154,19 @@ func TestExports(t *testing.T) {
 	series, err := drift.ReadCSV(strings.NewReader(table.String()), "series.csv")
 	if err != nil || len(series) != 1 || series[0].From != ann.String() || series[0].Points[0] != (drift.Point{Unix: 1_700_000_005, MS: 7.25}) {
 		t.Errorf("%v, error %v from\n%s", series, err, table.String())
+	}
+	var research bytes.Buffer
+	if err := b.WriteStatements(t.Context(), &research); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := csv.NewReader(&research).ReadAll() // refuses rows of another width than the header
+	if err != nil || len(rows) != 2 || rows[1][6] != "7250000" || rows[1][9] != "12" {
+		t.Errorf("%v, error %v", rows, err)
+	}
+	for _, name := range rows[0] {
+		if strings.Contains(name, "rtt") && !strings.HasSuffix(name, "_ns") {
+			t.Errorf("column %s has no unit", name)
+		}
 	}
 	stranger := record(7)
 	stranger.To = identity.ID{3}

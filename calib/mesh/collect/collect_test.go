@@ -1,7 +1,9 @@
 package collect_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/csv"
 	"errors"
 	"math/rand/v2"
 	"net/netip"
@@ -169,6 +171,14 @@ func TestMeasureEachOtherAndFindTheLiar(t *testing.T) {
 		})
 		if err != nil {
 			t.Fatal(err)
+		}
+		var research bytes.Buffer
+		if err := b.WriteStatements(t.Context(), &research); err != nil {
+			t.Fatal(err)
+		}
+		rows, err := csv.NewReader(&research).ReadAll()
+		if err != nil || len(rows) != 31 || slices.Contains(rows[1], "") {
+			t.Errorf("%d rows, error %v, the first %q: want 30 whole ones and a header", len(rows), err, rows[1])
 		}
 		one := 1
 		r, err := audit.Run(set, audit.Options{MaxLiars: &one})
