@@ -293,7 +293,7 @@ func (b *Beacon) openCheaply(env identity.Envelope) (identity.Envelope, error) {
 		return env, ErrBinding
 	case !in.Mode.Valid():
 		return env, fmt.Errorf("%w: unknown answering mode %d", ErrMalformed, in.Mode)
-	case in.Carrier != CarrierPackets && in.Carrier != CarrierDatagrams:
+	case !in.Carrier.valid():
 		return env, fmt.Errorf("%w: unknown carrier %d", ErrMalformed, in.Carrier)
 	case in.Previous == [32]byte{} || in.Attestation == [32]byte{}:
 		return env, fmt.Errorf("%w: hash of the previous proof or of the attestation result missing", ErrMalformed)

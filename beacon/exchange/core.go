@@ -47,7 +47,7 @@ type CoreConfig struct {
 
 	Quality stamp.Quality // of the clock that makes the stamps
 	Mode    Mode
-	Carrier Carrier       // how rounds can reach this core; 0 means CarrierPackets
+	Carrier Carrier       // how rounds can reach this core; 0 means CarrierAny
 	Step    time.Duration // how long a message is waited for; 0 means 5 s
 
 	Challenge   []byte              // the gate's envelope, as it came
@@ -102,7 +102,7 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 		return nil, fmt.Errorf("%w: directory does not list beacon %s", ErrConfig, cfg.Beacon.Short())
 	}
 	if cfg.Carrier == 0 {
-		cfg.Carrier = CarrierPackets
+		cfg.Carrier = CarrierAny
 	}
 	if cfg.Random == nil || !cfg.Mode.Valid() || len(cfg.Challenge) == 0 || cfg.Step < 0 || cfg.UnixNS <= 0 {
 		return nil, fmt.Errorf("%w: randomness, answering mode, challenge, step or time missing", ErrConfig)

@@ -285,6 +285,8 @@ func TestCarriers(t *testing.T) {
 		{"frames", PathWrapped, true, CarrierDatagrams, nil, PathDatagram},
 		{"frames where there are none", PathWrapped, false, CarrierDatagrams, ErrCarrier, 0},
 		{"packets where only frames are", PathDatagram, true, CarrierPackets, ErrCarrier, 0},
+		{"either, of packets", PathWrapped, true, CarrierAny, nil, PathWrapped},
+		{"either, of frames", PathDatagram, true, CarrierAny, nil, PathDatagram},
 		{"unknown", PathWrapped, true, 9, ErrMalformed, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {

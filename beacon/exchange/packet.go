@@ -139,9 +139,13 @@ type Carrier uint8
 const (
 	CarrierPackets   Carrier = 1 // packets beside QUIC, the rule
 	CarrierDatagrams Carrier = 2 // QUIC DATAGRAM frames, where such packets do not pass
+	CarrierAny       Carrier = 3 // whichever the beacon has
 )
+
+// valid says whether c is one of the carriers.
+func (c Carrier) valid() bool { return c >= CarrierPackets && c <= CarrierAny }
 
 // carries says whether a path is one of the carrier's.
 func (c Carrier) carries(p PathKind) bool {
-	return p.Valid() && (c == CarrierDatagrams) == (p == PathDatagram)
+	return p.Valid() && (c == CarrierAny || (c == CarrierDatagrams) == (p == PathDatagram))
 }
