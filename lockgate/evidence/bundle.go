@@ -53,6 +53,7 @@ type Bundle struct {
 	Request    Request           `cbor:"8,keyasint"`
 	Account    Account           `cbor:"9,keyasint"` // the core's, when it was decided
 	Decision   Decision          `cbor:"10,keyasint"`
+	Revoked    []byte            `cbor:"11,keyasint,omitempty"` // the list in force, in its canonical encoding; absent: none
 }
 
 // Request is what the core asked; see grant.Request.
@@ -79,6 +80,7 @@ type Account struct {
 	LastProof [32]byte `cbor:"8,keyasint"`
 	PrevProof [32]byte `cbor:"9,keyasint"`
 	LastAtNS  int64    `cbor:"10,keyasint"`
+	Tenant    string   `cbor:"11,keyasint"`
 }
 
 // Decision is what the gate came to.
@@ -136,6 +138,11 @@ func Seal(gate *identity.Private, directory []byte, trust Trust, r grant.Request
 		Policy: p, PermitHash: rec.PermitHash, Request: requestOf(r), Account: accountOf(rec),
 		Decision: Decision{Granted: d.Granted, RefusedBy: d.RefusedBy, Reason: d.Reason, IssuedUnixNS: rec.IssuedUnixNS,
 			DecidedUnixNS: rec.DecidedUnixNS, AgeNS: int64(rec.Age), Lease: d.Lease, Salt: rec.Salt, Leaf: rec.Leaf}}
+	if rec.Revoked.Epoch > 0 {
+		if b.Revoked, err = rec.Revoked.Encode(); err != nil {
+			return nil, err
+		}
+	}
 	if d.Finding.Judged {
 		b.Decision.Verdict = d.Finding.Verdict.Kind().String()
 	}
@@ -173,11 +180,11 @@ func (r Request) grant() grant.Request {
 func accountOf(rec grant.Record) Account {
 	a := rec.Account
 	return Account{Chip: a.Chip, Available: uint64(rec.Available), LastSeq: a.LastSeq, LastUnits: uint64(a.LastUnits),
-		Accepted: uint64(a.Accepted), Used: uint64(a.Used), Redeemed: a.Redeemed, LastProof: a.LastProof, PrevProof: a.PrevProof, LastAtNS: a.LastAtNS}
+		Accepted: uint64(a.Accepted), Used: uint64(a.Used), Redeemed: a.Redeemed, LastProof: a.LastProof, PrevProof: a.PrevProof, LastAtNS: a.LastAtNS, Tenant: a.Tenant}
 }
 
 func (a Account) store() store.Account {
-	return store.Account{Chip: a.Chip, Enabled: true, LastSeq: a.LastSeq, LastUnits: lock.Units(a.LastUnits),
+	return store.Account{Chip: a.Chip, Tenant: a.Tenant, Enabled: true, LastSeq: a.LastSeq, LastUnits: lock.Units(a.LastUnits),
 		Accepted: lock.Units(a.Accepted), Used: lock.Units(a.Used), Redeemed: a.Redeemed, LastProof: a.LastProof, PrevProof: a.PrevProof, LastAtNS: a.LastAtNS}
 }
 
@@ -191,4 +198,8 @@ func (b Bundle) Asked() grant.Request { return b.Request.grant() }
 func (b Bundle) Available() lock.Units { return lock.Units(b.Account.Available) }
 
 // Known is what the gate knew of the core's account.
-func (b Bundle) Known() store.Account { return b.Account.store() }
+func (b Bundle) Known() store.Account {
+	a := b.Account.store()
+	a.Core = b.Request.Core
+	return a
+}

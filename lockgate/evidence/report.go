@@ -7,6 +7,7 @@ import (
 	"github.com/ursa-virtual/ursa/lockgate/grant"
 	"github.com/ursa-virtual/ursa/lockgate/keys"
 	"github.com/ursa-virtual/ursa/lockgate/policy"
+	"github.com/ursa-virtual/ursa/lockgate/revoke"
 	"github.com/ursa-virtual/ursa/topology/directory"
 )
 
@@ -24,6 +25,7 @@ type Report struct {
 	Trusted     bool     // whether they are the ones that the reader trusts
 	Directory   *directory.Directory
 	Policy      policy.Policy
+	Revoked     revoke.List   // zero: none was in force
 	Finding     grant.Finding // made again
 	Lease       *keys.Lease   // nil when nothing was granted
 	Steps       []Step

@@ -9,6 +9,7 @@ import (
 	"github.com/ursa-virtual/ursa/lockgate/grant"
 	"github.com/ursa-virtual/ursa/lockgate/keys"
 	"github.com/ursa-virtual/ursa/lockgate/policy"
+	"github.com/ursa-virtual/ursa/lockgate/revoke"
 	"github.com/ursa-virtual/ursa/topology/atlas"
 	"github.com/ursa-virtual/ursa/topology/directory"
 	"github.com/ursa-virtual/ursa/topology/identity"
@@ -25,6 +26,7 @@ var (
 	ErrGate      = errors.New("gate: the directory does not list the gate that sealed the file")
 	ErrTimes     = errors.New("times: the recorded times contradict each other")
 	ErrPolicy    = errors.New("policy: it is not a complete policy")
+	ErrRevoked   = errors.New("revoked: it is not a list of revocations")
 	ErrPermit    = errors.New("permit: the region means something else to this program's atlas")
 	ErrProof     = errors.New("proof: it does not verify")
 	ErrVerdict   = errors.New("verdict: the recorded one is not what the evidence says")
@@ -52,7 +54,7 @@ const maxAgeError = 5 * time.Second
 // its own error: ErrFormat (size, canonical encoding), ErrVersion, ErrSeal (by
 // the gate that the file names), ErrTrust, ErrDirectory (signatures of its roots,
 // rules, in force at the decision), ErrGate (the directory lists it), ErrTimes,
-// ErrPolicy, ErrPermit (the same region to this atlas), ErrProof (challenge,
+// ErrPolicy, ErrRevoked, ErrPermit (the same region to this atlas), ErrProof (challenge,
 // statements, countersignatures, attestation: with the error of the check),
 // ErrVerdict (kind), ErrDecision (granted or refused by the same check, the same
 // units), ErrLease (signed by the gate, for this core, nonce, policy, challenge
@@ -147,7 +149,13 @@ func (r *Report) decide() error {
 	if problems := r.Policy.Validate(); len(problems) > 0 {
 		return fmt.Errorf("%w: %w", ErrPolicy, problems[0])
 	}
-	area, hash, err := grant.Permit(r.Policy.Permit)
+	if len(b.Revoked) > 0 {
+		if r.Revoked, err = revoke.Decode(b.Revoked); err != nil {
+			return fmt.Errorf("%w: %w", ErrRevoked, err)
+		}
+		r.step("revoked", "epoch %d, %d entries", r.Revoked.Epoch, len(r.Revoked.Entries))
+	}
+	area, hash, err := grant.Permit(r.Revoked.Permit(r.Policy.Permit))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrPermit, err)
 	}
@@ -167,7 +175,7 @@ func (r *Report) decide() error {
 	// is expected from the file.
 	x.Gate, x.Core, x.PolicyHash = b.Gate.ID(), b.Request.Core, policyHash
 	r.Finding = grant.Decide(grant.Case{Request: b.Asked(), Account: b.Known(), Expect: x, Policy: r.Policy,
-		Permit: area, Touching: atlas.CountriesTouching, Age: b.Decision.Age(), Available: b.Available()})
+		Permit: area, Touching: atlas.CountriesTouching, Age: b.Decision.Age(), Available: b.Available(), Revoked: r.Revoked})
 	return r.compare()
 }
 

@@ -19,6 +19,15 @@ type book struct {
 
 type page struct {
 	open, used *entry
+	lease      *running // the newest one; nil: none that this process granted
+}
+
+// running is a lease that is out, with what it rested on.
+type running struct {
+	c       Case
+	request [16]byte
+	until   time.Time
+	halted  string // why it does not stand any more; empty: it does
 }
 
 // entry is one challenge.
@@ -36,6 +45,11 @@ type entry struct {
 func (b *book) put(core identity.ID, e *entry) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.page(core).open = e
+}
+
+// page finds or makes a core's. The caller holds mu.
+func (b *book) page(core identity.ID) *page {
 	if b.cores == nil {
 		b.cores = map[identity.ID]*page{}
 	}
@@ -44,7 +58,49 @@ func (b *book) put(core identity.ID, e *entry) {
 		p = &page{}
 		b.cores[core] = p
 	}
-	p.open = e
+	return p
+}
+
+// run notes that a lease is out.
+func (b *book) run(core identity.ID, r *running) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.page(core).lease = r
+}
+
+// lease finds a core's newest lease, if this process granted it.
+func (b *book) lease(core identity.ID, request [16]byte) (running, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.cores[core]
+	if p == nil || p.lease == nil || p.lease.request != request {
+		return running{}, false
+	}
+	return *p.lease, true
+}
+
+// review asks of every lease that is out whether it still stands, and notes why
+// it does not. It returns the cores whose leases fell.
+func (b *book) review(now time.Time, fell func(Case) (why string, no bool)) []identity.ID {
+	b.mu.Lock()
+	var out []*running
+	var cores []identity.ID
+	for id, p := range b.cores {
+		if p.lease != nil && p.lease.halted == "" && now.Before(p.lease.until) {
+			out, cores = append(out, p.lease), append(cores, id)
+		}
+	}
+	b.mu.Unlock()
+	var fallen []identity.ID
+	for i, r := range out { // judging takes its time; nobody waits for it
+		if why, no := fell(r.c); no {
+			b.mu.Lock()
+			r.halted = why
+			b.mu.Unlock()
+			fallen = append(fallen, cores[i])
+		}
+	}
+	return fallen
 }
 
 // find looks up a core's challenge by its nonce.

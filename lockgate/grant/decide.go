@@ -1,7 +1,9 @@
 package grant
 
 import (
+	"encoding/hex"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/ursa-virtual/ursa/beacon/attest"
@@ -9,6 +11,7 @@ import (
 	"github.com/ursa-virtual/ursa/locator/verdict"
 	"github.com/ursa-virtual/ursa/lockgate/lock"
 	"github.com/ursa-virtual/ursa/lockgate/policy"
+	"github.com/ursa-virtual/ursa/lockgate/revoke"
 	"github.com/ursa-virtual/ursa/lockgate/store"
 )
 
@@ -25,6 +28,9 @@ type Case struct {
 	Permit   verdict.Permit
 	Touching verdict.Touching // may be nil
 	Age      time.Duration    // since the challenge was issued, on the gate's clock
+	// Revoked is what does not count any more. Permit must leave out its regions
+	// already. The zero list revokes nothing.
+	Revoked revoke.List
 	// Available is what pays for it: the chip's wallet, or what is left of the
 	// burn that the request names.
 	Available lock.Units
@@ -54,6 +60,9 @@ func (f Finding) refuse(by, reason string) Finding {
 // may be released.
 func Decide(c Case) Finding {
 	var f Finding
+	if why, no := Switched(c.Revoked, c.Account, c.Expect.PolicyHash); no {
+		return f.refuse(RefusedRevoked, why)
+	}
 	claim, err := statement.DecodeProof(c.Request.Proof)
 	if err != nil {
 		return f.refuse(nameOf(err, RefusedProof), err.Error())
@@ -63,28 +72,73 @@ func Decide(c Case) Finding {
 	if f.Verified, err = statement.VerifyProof(c.Request.Proof, c.Expect); err != nil {
 		return f.refuse(nameOf(err, RefusedProof), err.Error())
 	}
-	if f.Platform, err = appraise(f.Verified, c.Expect, c.Policy, c.Account.Chip); err != nil {
+	core, err := appraise(f.Verified, c.Expect, c.Policy, c.Account.Chip)
+	if err != nil {
 		return f.refuse(RefusedAttestation, err.Error())
 	}
-	if f.Verdict, err = Judge(f.Verified.Facts, c.Policy, c.Age, c.Permit, c.Touching); err != nil {
+	f.Platform = string(core.Platform)
+	if e, no := c.Revoked.NamesBytes(revoke.Measurement, core.Measurement); no {
+		return f.refuse(RefusedRevoked, because("the code that runs there", e))
+	}
+	if f.Verdict, err = Judge(standing(f.Verified.Facts, c.Revoked), c.Policy, c.Age, c.Permit, c.Touching); err != nil {
 		return f.refuse(judgeName(err), err.Error())
 	}
 	f.Judged = true
 	return f.weigh(c)
 }
 
+// Switched says whether a list switches a core off, and why: the core itself, its
+// chip, its tenant, the whole fleet, or the policy that would release.
+func Switched(l revoke.List, a store.Account, policyHash [32]byte) (string, bool) {
+	for _, c := range []struct {
+		what string
+		kind revoke.Kind
+		name string
+	}{
+		{"this core", revoke.Core, hex.EncodeToString(a.Core[:])},
+		{"its chip", revoke.Chip, hex.EncodeToString(a.Chip[:])},
+		{"its tenant", revoke.Tenant, a.Tenant},
+		{"the fleet", revoke.Fleet, "all"},
+		{"the policy", revoke.Policy, hex.EncodeToString(policyHash[:])},
+	} {
+		if e, no := l.Names(c.kind, c.name); no {
+			return because(c.what, e), true
+		}
+	}
+	return "", false
+}
+
+func because(what string, e revoke.Entry) string {
+	if e.Reason == "" {
+		return what + " is revoked"
+	}
+	return what + " is revoked: " + e.Reason
+}
+
+// standing leaves out the facts of revoked beacons and domains: they count as
+// dropped, and dropping never helps.
+func standing(facts []statement.Fact, l revoke.List) []statement.Fact {
+	if len(l.Entries) == 0 {
+		return facts
+	}
+	return slices.DeleteFunc(slices.Clone(facts), func(f statement.Fact) bool {
+		_, no := l.Names(revoke.Beacon, f.Beacon.String())
+		return no || slices.ContainsFunc(f.Domains, func(d string) bool { _, no := l.Names(revoke.Domain, d); return no })
+	})
+}
+
 // appraise verifies every attestation result that the proof rests on, and that
 // the core's is of the chip that it is enrolled on.
-func appraise(v *statement.Verified, x statement.Expect, p policy.Policy, chip [32]byte) (platform string, err error) {
+func appraise(v *statement.Verified, x statement.Expect, p policy.Policy, chip [32]byte) (attest.Result, error) {
 	res, err := attest.VerifyProof(v, x.Directory, attest.Policy{Accept: p.Attest}, p.Audience, x.NowUnixNS)
 	if err != nil {
-		return "", err
+		return attest.Result{}, err
 	}
 	core := res.Core.Result()
 	if core.Machine != chip {
-		return "", ErrChip
+		return attest.Result{}, ErrChip
 	}
-	return string(core.Platform), nil
+	return core, nil
 }
 
 // pick finds what the proof names among what it may name; if it names anything

@@ -15,6 +15,7 @@ import (
 	"github.com/ursa-virtual/ursa/lockgate/ledger"
 	"github.com/ursa-virtual/ursa/lockgate/lock"
 	"github.com/ursa-virtual/ursa/lockgate/policy"
+	"github.com/ursa-virtual/ursa/lockgate/revoke"
 	"github.com/ursa-virtual/ursa/lockgate/store"
 	"github.com/ursa-virtual/ursa/topology/atlas"
 	"github.com/ursa-virtual/ursa/topology/directory"
@@ -34,6 +35,10 @@ type Config struct {
 	// Ledger, when set, must have published the leaf of a grant under a
 	// checkpoint before the lease is sent; ledger.Log is one.
 	Ledger Publisher
+
+	// MustRevoke makes the gate grant only while a list of revocations is in
+	// force; see SetRevocations.
+	MustRevoke bool
 
 	// StepSecret is what the keys of later steps follow from; gates on one store
 	// share it. Zero: drawn at the start, so that leases in steps end with the
@@ -64,6 +69,7 @@ type compiled struct {
 	hash       [32]byte
 	permit     verdict.Permit
 	permitHash [32]byte // zero when the permit was handed in
+	revoked    revoke.List
 	touching   verdict.Touching
 }
 
@@ -153,22 +159,35 @@ func (g *Gate) setPolicy(ctx context.Context, p policy.Policy, area verdict.Perm
 	if problems := p.Validate(); len(problems) > 0 {
 		return fmt.Errorf("%w: %w", ErrConfig, errors.Join(problems...))
 	}
-	c := &compiled{policy: p, permit: area, touching: touching}
-	var err error
-	if c.hash, err = p.Hash(); err != nil {
-		return err
+	var list revoke.List
+	if old := g.rules.Load(); old != nil {
+		list = old.revoked
 	}
-	if area == nil {
-		if c.permit, c.permitHash, err = Permit(p.Permit); err != nil {
-			return err
-		}
-		c.touching = atlas.CountriesTouching
+	c, err := compile(p, list, area, touching)
+	if err != nil {
+		return err
 	}
 	if err := g.note(ctx, ledger.Leaf{Kind: ledger.KindPolicy, PolicyHash: c.hash, Object: c.hash}); err != nil {
 		return err
 	}
 	g.rules.Store(c)
 	return nil
+}
+
+// compile joins a policy with what is revoked.
+func compile(p policy.Policy, l revoke.List, area verdict.Permit, touching verdict.Touching) (*compiled, error) {
+	c := &compiled{policy: p, revoked: l, permit: area, touching: touching}
+	var err error
+	if c.hash, err = p.Hash(); err != nil {
+		return nil, err
+	}
+	if area == nil {
+		if c.permit, c.permitHash, err = Permit(l.Permit(p.Permit)); err != nil {
+			return nil, err
+		}
+		c.touching = atlas.CountriesTouching
+	}
+	return c, nil
 }
 
 // note appends a leaf that is no grant.
@@ -211,9 +230,10 @@ func (g *Gate) Challenge(ctx context.Context, q Question) ([]byte, error) {
 		}
 		return nil, err
 	}
+	if by, why := g.off(a); by != "" {
+		return nil, g.deny(ctx, by, why)
+	}
 	switch {
-	case !a.Enabled:
-		return nil, g.deny(ctx, RefusedRevoked, plain(store.ErrDisabled))
 	case q.LockNonce == lock.Nonce{}:
 		return nil, g.deny(ctx, RefusedLockNonce, "the lock nonce is missing")
 	case q.LockSeq <= a.LastSeq:

@@ -11,6 +11,7 @@ import (
 	"github.com/ursa-virtual/ursa/lockgate/ledger"
 	"github.com/ursa-virtual/ursa/lockgate/lock"
 	"github.com/ursa-virtual/ursa/lockgate/policy"
+	"github.com/ursa-virtual/ursa/lockgate/revoke"
 	"github.com/ursa-virtual/ursa/lockgate/store"
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
@@ -36,6 +37,7 @@ type Record struct {
 	Previous      [32]byte      // proof that this one had to name
 	Policy        policy.Policy // in force
 	PolicyHash    [32]byte      // of it
+	Revoked       revoke.List   // in force
 	PermitHash    [32]byte      // of the compiled region; zero: not from the atlas
 	Available     lock.Units    // what the wallet or the burn held
 	Account       store.Account // that the decision was made on
@@ -67,8 +69,8 @@ func (g *Gate) Grant(ctx context.Context, r Request) (Decision, error) {
 	if err != nil {
 		return g.troubled(ctx, err)
 	}
-	if !a.Enabled {
-		return g.refuse(ctx, RefusedRevoked, plain(store.ErrDisabled)), nil
+	if by, why := g.off(a); by != "" {
+		return g.refuse(ctx, by, why), nil
 	}
 	pays, err := g.pays(ctx, r, a)
 	if err != nil {
@@ -129,11 +131,12 @@ func (g *Gate) challengeOf(ctx context.Context, r Request, hash [32]byte) (*entr
 func (g *Gate) decide(ctx context.Context, r Request, hash [32]byte, a store.Account, e *entry, pays payment) (Decision, error) {
 	rules, d, now := g.rules.Load(), g.directory.Load(), g.cfg.Now()
 	rec := Record{Challenge: e.envelope, IssuedUnixNS: e.issued.UnixNano(), DecidedUnixNS: now.UnixNano(),
-		Age: max(now.Sub(e.issued), 1), Policy: rules.policy, PolicyHash: rules.hash, PermitHash: rules.permitHash, Account: a, Available: pays.available}
-	f := Decide(Case{Request: r, Account: a, Policy: rules.policy, Permit: rules.permit, Touching: rules.touching,
-		Age: rec.Age, Available: pays.available,
+		Age: max(now.Sub(e.issued), 1), Policy: rules.policy, PolicyHash: rules.hash, PermitHash: rules.permitHash, Revoked: rules.revoked, Account: a, Available: pays.available}
+	c := Case{Request: r, Account: a, Policy: rules.policy, Permit: rules.permit, Touching: rules.touching,
+		Age: rec.Age, Available: pays.available, Revoked: rules.revoked,
 		Expect: statement.Expect{Directory: d, Gate: g.cfg.Key.ID(), Core: r.Core, NonceG: e.nonce, PolicyHash: rules.hash,
-			NowUnixNS: rec.DecidedUnixNS, Roots: g.roots}})
+			NowUnixNS: rec.DecidedUnixNS, Roots: g.roots}}
+	f := Decide(c)
 	rec.Previous = f.Previous
 	if f.RefusedBy == "" && r.LockSeq <= a.LastSeq {
 		f = f.refuse(RefusedSequence, plain(store.ErrSequence))
@@ -165,6 +168,7 @@ func (g *Gate) decide(ctx context.Context, r Request, hash [32]byte, a store.Acc
 		return out, nil
 	}
 	g.book.use(r.Core, e, hash, nil)
+	g.book.run(r.Core, &running{c: c, request: r.RequestID, until: now.Add(f.Life)})
 	// Durable by now; sent only when the ledger shows it. If that takes too long
 	// the core sends the same request again and gets the same bytes.
 	if err := g.published(ctx, out.Record.Leaf); err != nil {

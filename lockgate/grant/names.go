@@ -15,6 +15,7 @@ const (
 	RefusedReused      = "request-reused"        // the id was used for another request
 	RefusedEnrolment   = "enrolment"             // the core is not enrolled
 	RefusedRevoked     = "revoked"               // the core is switched off
+	RefusedNoList      = "revocation-list"       // no list of revocations is in force, and there must be one
 	RefusedUnknown     = "challenge-unknown"     // no such challenge is open here
 	RefusedConsumed    = "challenge-consumed"    // the challenge was used already
 	RefusedExpired     = "challenge-expired"     // the challenge is too old

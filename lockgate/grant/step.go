@@ -8,7 +8,6 @@ import (
 
 	"github.com/ursa-virtual/ursa/lockgate/keys"
 	"github.com/ursa-virtual/ursa/lockgate/lock"
-	"github.com/ursa-virtual/ursa/lockgate/store"
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
 
@@ -47,8 +46,12 @@ func (g *Gate) StepKey(ctx context.Context, q StepQuestion) (lock.Key, error) {
 		}
 		return lock.Key{}, err
 	}
-	if !a.Enabled {
-		return lock.Key{}, g.deny(ctx, RefusedRevoked, plain(store.ErrDisabled))
+	if by, why := g.off(a); by != "" {
+		return lock.Key{}, g.deny(ctx, by, why)
+	}
+	lease, known := g.book.lease(q.Core, q.RequestID)
+	if lease.halted != "" {
+		return lock.Key{}, g.deny(ctx, RefusedRevoked, lease.halted)
 	}
 	before, ok, err := g.cfg.Store.Answer(ctx, q.Core, q.RequestID)
 	if err != nil {
@@ -67,6 +70,10 @@ func (g *Gate) StepKey(ctx context.Context, q StepQuestion) (lock.Key, error) {
 		return lock.Key{}, g.deny(ctx, RefusedStep, fmt.Sprintf("the lease has steps 2 to %d to ask for", t.Steps))
 	case t.LockSeq != a.LastSeq:
 		return lock.Key{}, g.deny(ctx, RefusedSequence, "another lease has taken its place")
+	case !known && t.IssuedUnixNS < g.rules.Load().revoked.IssuedUnixNS:
+		// Granted by another process, before the list that is in force now: what
+		// it rested on cannot be looked at again here.
+		return lock.Key{}, g.deny(ctx, RefusedRevoked, "the lease is older than the list of revocations; ask for a new one")
 	case g.cfg.Now().UnixNano() >= t.NotAfterUnixNS:
 		return lock.Key{}, g.deny(ctx, RefusedExpired, "the lease has ended")
 	case q.Usage.Redeemed != a.LastSeq:

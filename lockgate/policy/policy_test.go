@@ -8,6 +8,7 @@ import (
 
 	"github.com/ursa-virtual/ursa/lockgate/lock"
 	"github.com/ursa-virtual/ursa/lockgate/policy"
+	"github.com/ursa-virtual/ursa/lockgate/quorum"
 	"github.com/ursa-virtual/ursa/topology/directory"
 	"github.com/ursa-virtual/ursa/topology/identity"
 	"pgregory.net/rapid"
@@ -185,44 +186,22 @@ func TestEncodeHashClassVersion(t *testing.T) {
 	}
 }
 
-func TestAuthors(t *testing.T) {
-	var keys []*identity.Private
-	var pubs []identity.Public
-	for i := range byte(4) {
-		k, err := identity.FromSeed(identity.RolePolicy, [identity.SeedSize]byte{i + 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		keys, pubs = append(keys, k), append(pubs, k.Public())
+func TestSigned(t *testing.T) {
+	k, err := identity.FromSeed(identity.RolePolicy, [identity.SeedSize]byte{1})
+	if err != nil {
+		t.Fatal(err)
 	}
-	pubs = pubs[:3] // the fourth is a stranger
-	sign := func(k ...*identity.Private) []byte {
-		b, err := policy.Sign(good(), k...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
+	b, err := policy.Sign(good(), k)
+	if err != nil {
+		t.Fatal(err)
 	}
-	flipped := sign(keys[0], keys[1])
-	flipped[len(flipped)-1] ^= 1
-	for _, tt := range []struct {
-		name  string
-		claim []byte
-		j     int
-		want  error
-	}{
-		{"two of three", sign(keys[0], keys[2]), 2, nil},
-		{"one of three", sign(keys[0]), 2, policy.ErrThreshold},
-		{"none", sign(), 1, policy.ErrAuthors},
-		{"one who signs twice", sign(keys[0], keys[0]), 2, policy.ErrTwice},
-		{"a stranger", sign(keys[0], keys[3]), 2, policy.ErrAuthor},
-		{"a bad signature", flipped, 1, policy.ErrSignature},
-		{"no threshold", sign(keys[0]), 0, policy.ErrThreshold},
-		{"rubbish", []byte("rubbish"), 1, policy.ErrEncoding},
-	} {
-		if _, err := policy.Open(tt.claim, pubs, tt.j); !errors.Is(err, tt.want) {
-			t.Errorf("%s: %v", tt.name, err)
-		}
+	authors := quorum.Authors{Keys: []identity.Public{k.Public()}, Threshold: 1}
+	if p, err := policy.Open(b, authors); err != nil || !reflect.DeepEqual(p, good()) {
+		t.Fatal(err)
+	}
+	authors.Threshold = 2
+	if _, err := policy.Open(b, authors); !errors.Is(err, quorum.ErrThreshold) {
+		t.Fatal(err)
 	}
 }
 

@@ -51,7 +51,7 @@ func Explain(p policy.Policy, file []byte, o evidence.Options) (Decision, error)
 	if err != nil {
 		return Decision{}, err
 	}
-	area, _, err := grant.Permit(p.Permit)
+	area, _, err := grant.Permit(r.Revoked.Permit(p.Permit))
 	if err != nil {
 		return Decision{}, err
 	}
@@ -61,7 +61,7 @@ func Explain(p policy.Policy, file []byte, o evidence.Options) (Decision, error)
 		return Decision{}, err
 	}
 	f := grant.Decide(grant.Case{Request: b.Asked(), Account: b.Known(), Expect: x, Policy: p, Permit: area,
-		Touching: atlas.CountriesTouching, Age: b.Decision.Age(), Available: b.Available()})
+		Touching: atlas.CountriesTouching, Age: b.Decision.Age(), Available: b.Available(), Revoked: r.Revoked})
 	return Decision{Granted: f.RefusedBy == "", RefusedBy: f.RefusedBy, Reason: f.Reason, Finding: f}, nil
 }
 
