@@ -44,6 +44,7 @@ type wireModel struct {
 	Fastest    uint64         `cbor:"11,keyasint"`
 	Curve      [knots][]int64 `cbor:"12,keyasint"`
 	Beacons    []wireBeacon   `cbor:"13,keyasint"`
+	Line       []int64        `cbor:"14,keyasint,omitempty"` // as wireBeacon.Line
 }
 
 type wireBeacon struct {
@@ -71,12 +72,31 @@ func (m *Model) Encode() ([]byte, error) {
 	}
 	for _, b := range m.Beacons {
 		wb := wireBeacon{ID: b.ID, Pairs: uint64(b.Pairs), OffsetNS: micro(b.OffsetMS)}
-		if b.Bestline != nil {
-			wb.Line = []int64{int64(math.Round(b.Bestline.Slope * 1e6)), micro(b.Bestline.Intercept)}
-		}
+		wb.Line = encodeLine(b.Bestline)
 		w.Beacons = append(w.Beacons, wb)
 	}
+	w.Line = encodeLine(m.Bestline)
 	return canon.Marshal(w)
+}
+
+func encodeLine(l *Bestline) []int64 {
+	if l == nil {
+		return nil
+	}
+	return []int64{int64(math.Round(l.Slope * 1e6)), micro(l.Intercept)}
+}
+
+// most is ten minutes in nanoseconds: more than any delay, and any slope.
+const most = 600_000_000_000
+
+func decodeLine(w []int64) (*Bestline, error) {
+	switch {
+	case len(w) == 0:
+		return nil, nil
+	case len(w) != 2 || w[0] <= 0 || w[0] > most || w[1] < 0 || w[1] > most:
+		return nil, ErrBeacon
+	}
+	return &Bestline{float64(w[0]) / 1e6, float64(w[1]) / 1e6}, nil
 }
 
 // Decode reads what Encode wrote: a claim about delays, until somebody vouches for it (see Open).
@@ -113,6 +133,9 @@ func Decode(data []byte) (*Model, error) {
 	if m.Curve, err = decodeCurve(w.Curve); err != nil {
 		return nil, err
 	}
+	if m.Bestline, err = decodeLine(w.Line); err != nil {
+		return nil, fmt.Errorf("%w: the fleet's bestline", err)
+	}
 	m.Beacons, err = decodeBeacons(w.Beacons)
 	return m, err
 }
@@ -138,18 +161,14 @@ func decodeBeacons(w []wireBeacon) ([]Beacon, error) {
 		return nil, ErrBeacon
 	}
 	out := make([]Beacon, len(w))
-	const most = 600_000_000_000 // ten minutes in nanoseconds
 	for i, b := range w {
 		if b.ID == "" || len(b.ID) > 256 || i > 0 && b.ID <= w[i-1].ID || b.Pairs > MaxNodes || b.OffsetNS < -most || b.OffsetNS > most {
 			return nil, fmt.Errorf("%w: beacon %d", ErrBeacon, i)
 		}
 		out[i] = Beacon{ID: b.ID, Pairs: int(b.Pairs), OffsetMS: float64(b.OffsetNS) / 1e6}
-		switch {
-		case len(b.Line) == 0:
-		case len(b.Line) != 2 || b.Line[0] <= 0 || b.Line[0] > most || b.Line[1] < 0 || b.Line[1] > most:
-			return nil, fmt.Errorf("%w: bestline of %s", ErrBeacon, b.ID)
-		default:
-			out[i].Bestline = &Bestline{float64(b.Line[0]) / 1e6, float64(b.Line[1]) / 1e6}
+		var err error
+		if out[i].Bestline, err = decodeLine(b.Line); err != nil {
+			return nil, fmt.Errorf("%w: bestline of %s", err, b.ID)
 		}
 	}
 	return out, nil

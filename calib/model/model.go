@@ -1,11 +1,13 @@
 package model
 
 import (
+	stdcmp "cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -41,7 +43,7 @@ type Beacon struct {
 	ID       string
 	Pairs    int
 	OffsetMS float64   // the delay that its paths share beyond the fleet's median; negative for a well-connected one
-	Bestline *Bestline // nil when fewer than three pairs have it, or one lies below 2/3 c
+	Bestline *Bestline // under all but its quickest pairs (see trim); nil with fewer than three pairs, or when one left lies below 2/3 c
 }
 
 // Model is a fit to a fleet: dated, with an expiry, its score on data it had not seen, and the hash of what it was fitted to.
@@ -56,8 +58,9 @@ type Model struct {
 	Scores         []Score           // of each profile, on held-out pairs
 	HeldOutWithin  float64           // share of held-out pairs within the 95 % band
 	Curve          *Curve
-	Beacons        []Beacon // by id
-	FastestShareOC float64  // the fastest fitted pair, as a share of the speed of light: for people
+	Bestline       *Bestline // of the fleet, as Beacon.Bestline
+	Beacons        []Beacon  // by id
+	FastestShareOC float64   // the fastest fitted pair, as a share of the speed of light: for people
 }
 
 // Options date a fit. Time is handed in.
@@ -85,7 +88,7 @@ func Fit(nodes []Node, source Source, o Options) (*Model, error) {
 	m.Profile, m.Scores = choose(points)
 	m.Curve = fitCurve(points, m.Profile)
 	m.HeldOutWithin = heldOutWithin(points, m.Profile)
-	m.Beacons = beacons(nodes, pairs, ends, m.Curve)
+	m.Beacons, m.Bestline = beacons(nodes, pairs, ends, m.Curve)
 	for _, p := range pairs {
 		if speed := float64(p.Distance) / p.RTT.Millis() / (float64(earth.Light) / 2e6); p.RTT.Millis() >= floorMS(p.Distance) {
 			m.FastestShareOC = max(m.FastestShareOC, speed)
@@ -125,10 +128,10 @@ func pairsOf(nodes []Node, source Source) (pairs []Pair, ends [][2]int) {
 	return pairs, ends
 }
 
-// beacons fits what belongs to each single node.
-func beacons(nodes []Node, pairs []Pair, ends [][2]int, c *Curve) []Beacon {
+// beacons fits what belongs to each single node, and the fleet's bestline.
+func beacons(nodes []Node, pairs []Pair, ends [][2]int, c *Curve) ([]Beacon, *Bestline) {
 	links := make([]link, 0, len(pairs))
-	lines := make([][]XY, len(nodes))
+	all, lines := make([]XY, 0, len(pairs)), make([][]XY, len(nodes))
 	for i, p := range pairs {
 		if p.RTT.Millis() < floorMS(p.Distance) {
 			continue
@@ -137,18 +140,37 @@ func beacons(nodes []Node, pairs []Pair, ends [][2]int, c *Curve) []Beacon {
 		a, b := ends[i][0], ends[i][1]
 		links = append(links, link{a, b, p.RTT.Millis() - (math.Exp(s.q[levels/2]) - scaleMS)})
 		xy := XY{float64(p.Distance), p.RTT.Millis()}
-		lines[a], lines[b] = append(lines[a], xy), append(lines[b], xy)
+		lines[a], lines[b], all = append(lines[a], xy), append(lines[b], xy), append(all, xy)
 	}
 	ms, _ := offsets(len(nodes), links)
 	out := make([]Beacon, len(nodes))
 	for i, n := range nodes {
-		out[i] = Beacon{ID: n.ID, Pairs: len(lines[i]), OffsetMS: ms[i]}
-		if line, err := FitBestline(lines[i], TwoThirds, math.Inf(1)); err == nil && len(lines[i]) >= 3 {
-			out[i].Bestline = &line
-		}
+		out[i] = Beacon{ID: n.ID, Pairs: len(lines[i]), OffsetMS: ms[i], Bestline: trimmedBestline(lines[i], trim)}
 	}
 	sort.Slice(out, func(a, b int) bool { return out[a].ID < out[b].ID })
-	return out
+	return out, trimmedBestline(all, 2*trim)
+}
+
+// trim is the share of the quickest pairs, by their delay over light in fibre, that a beacon's bestline does not look at: a line under
+// all points belongs to the greatest liar. Of the fleet's pairs such a share of liars spoils twice as many.
+const trim = 0.05
+
+// trimmedBestline is CBG's line under what is left: with as many liars at most, none lies below the honest pairs' own.
+func trimmedBestline(points []XY, trim float64) *Bestline {
+	excess := func(p XY) float64 { return (p.MS + scaleMS) / (p.KM*msPerKM + scaleMS) }
+	sorted := slices.Clone(points)
+	slices.SortFunc(sorted, func(a, b XY) int {
+		return stdcmp.Or(stdcmp.Compare(excess(a), excess(b)), stdcmp.Compare(a.KM, b.KM))
+	})
+	left := sorted[int(trim*float64(len(sorted))):]
+	if len(left) < 3 {
+		return nil
+	}
+	line, err := FitBestline(left, TwoThirds, math.Inf(1))
+	if err != nil {
+		return nil
+	}
+	return &line
 }
 
 // hashInputs covers ids, positions to 1e-7 degrees and round trips, in the order of the ids.
@@ -257,6 +279,9 @@ func (m *Model) Text() string {
 	fmt.Fprintf(b, "held out: %.1f %% of pairs within the 95 %% band", m.HeldOutWithin*100)
 	for _, s := range m.Scores {
 		fmt.Fprintf(b, "; %s %.3f nats", s.Profile, s.HeldOut)
+	}
+	if l := m.Bestline; l != nil {
+		fmt.Fprintf(b, "\nfleet's bestline: %.2f ms + %.4f ms/km (%.3f c)", l.Intercept, l.Slope, 2/(299.792458*l.Slope))
 	}
 	fmt.Fprintf(b, "\nfastest pair at %.3f c\n\n    km   5 %%   50 %%   95 %% of round trips, ms\n", m.FastestShareOC)
 	for _, d := range []Kilometres{50, 100, 300, 1000, 3000, 10_000} {
