@@ -88,7 +88,7 @@ type Want struct {
 //	ErrReportData        the report itself is bound to that identity and nonce
 //	ErrDebug             debug mode is off
 //	ErrMigratable        the environment cannot be moved
-//	ErrMeasurement       the policy names the code
+//	ErrMeasurement       the policy names the code, with its measured configuration where the platform has one
 //	ErrTCB               and the security version is high enough
 //	ErrEvidenceOld       the platform's clock, where it has one, is at most MaxEvidenceAge behind
 //	ErrEvidenceFuture    and at most MaxClockSkew ahead
@@ -133,7 +133,7 @@ func (a *Appraiser) judge(e Evidence, c Claims, now int64) error {
 	case c.Migratable:
 		return ErrMigratable
 	}
-	if err := a.policy.allows(e.Platform, c.Measurement, c.TCB); err != nil {
+	if err := a.policy.allows(e.Platform, Configured(c.Measurement, c.Configuration), c.TCB); err != nil {
 		return fmt.Errorf("evidence: %w", err)
 	}
 	switch {
@@ -149,8 +149,8 @@ func (a *Appraiser) judge(e Evidence, c Claims, now int64) error {
 
 func (a *Appraiser) conclude(encoded []byte, e Evidence, c Claims, now int64) ([]byte, error) {
 	payload, err := canon.Marshal(Result{
-		Version: Version, Status: StatusAffirming, Subject: e.Subject, Platform: e.Platform, Measurement: c.Measurement, TCB: c.TCB,
-		Machine: c.Machine, Nonce: e.Nonce, EvidenceHash: identity.Hash("evidence", encoded), PolicyHash: a.policyHash,
+		Version: Version, Status: StatusAffirming, Subject: e.Subject, Platform: e.Platform, Measurement: Configured(c.Measurement, c.Configuration),
+		TCB: c.TCB, Machine: c.Machine, Nonce: e.Nonce, EvidenceHash: identity.Hash("evidence", encoded), PolicyHash: a.policyHash,
 		Audience: a.audience, IssuedUnixNS: now, ExpiresUnixNS: now + int64(a.ttl),
 	})
 	if err != nil {

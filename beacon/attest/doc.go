@@ -16,6 +16,7 @@
 // What an attacker may do: present any evidence and any result; own machines of its own with genuine evidence about the wrong
 // software; replay. It is assumed not to hold the platform's root key, nor the appraiser's.
 //
-// A platform joins by implementing Attester and Verifier and by passing the conformance test in attesttest. So far there is one,
-// "sim": the project's own root key instead of a manufacturer's, with the same shape and the same rules.
+// A platform joins by implementing Attester and Verifier and by passing the conformance test in attesttest. "sim" is here: the
+// project's own root key instead of a manufacturer's, with the same shape and the same rules. The others have a package each, so that
+// who needs none of them does not link their libraries: tpm.
 package attest

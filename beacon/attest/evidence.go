@@ -12,8 +12,13 @@ import (
 // Platform is a kind of machine that can attest.
 type Platform string
 
-// Sim is the simulated platform: the project's own root signs reports. It proves that the road works, nothing about hardware.
-const Sim Platform = "sim"
+// The platforms. Sim is simulated: the project's own root signs reports. It proves that the road works, nothing about hardware.
+const (
+	Sim    Platform = "sim"
+	TPM    Platform = "tpm"     // TPM 2.0: package tpm
+	SEVSNP Platform = "sev-snp" // AMD SEV-SNP: package snp
+	TDX    Platform = "tdx"     // Intel TDX: package tdx
+)
 
 // Version is the version of the evidence and result formats.
 const Version = 1
@@ -81,14 +86,15 @@ func DecodeEvidence(data []byte) (Evidence, error) {
 // Claims is what a platform's verifier read from a report whose signatures and chains it verified. The report is then genuine;
 // whether it is acceptable is for the rules of Appraise.
 type Claims struct {
-	ReportData   [32]byte
-	Measurement  []byte   // of the code that runs
-	Debug        bool     // the owner of the machine can look inside
-	Migratable   bool     // the environment can be moved to another machine
-	TCB          uint64   // security version, the lowest of those reported and committed
-	Machine      [32]byte // names the machine: a hash of its chip or endorsement id
-	IssuedUnixNS int64    // when the report was made; 0 only for platforms without a clock
-	HasClock     bool     // IssuedUnixNS means something
+	ReportData    [32]byte
+	Measurement   []byte   // of the code that runs
+	Configuration [32]byte // hash of the Configuration that was measured beside the code; zero where there is none
+	Debug         bool     // the owner of the machine can look inside
+	Migratable    bool     // the environment can be moved to another machine
+	TCB           uint64   // security version, the lowest of those reported and committed; compared as TCBAtLeast does
+	Machine       [32]byte // names the machine: a hash of its chip or endorsement id
+	IssuedUnixNS  int64    // when the report was made; 0 only for platforms without a clock
+	HasClock      bool     // IssuedUnixNS means something
 }
 
 // Verifier checks the reports of one platform: signatures, chains, revocations, form. It makes no policy decision.

@@ -72,10 +72,32 @@ func (p Policy) allows(platform Platform, measurement []byte, tcb uint64) error 
 	if len(measurement) == 0 || !slices.ContainsFunc(e.Measurements, func(m []byte) bool { return bytes.Equal(m, measurement) }) {
 		return fmt.Errorf("%w: %x", ErrMeasurement, measurement[:min(len(measurement), 8)])
 	}
-	if tcb < e.MinTCB {
-		return fmt.Errorf("%w: %d, want %d", ErrTCB, tcb, e.MinTCB)
+	if !TCBAtLeast(platform, tcb, e.MinTCB) {
+		return fmt.Errorf("%w: %s, want %s", ErrTCB, TCBText(platform, tcb), TCBText(platform, e.MinTCB))
 	}
 	return nil
+}
+
+// TCBAtLeast says whether a platform's security version reaches a minimum. The confidential machines number eight components,
+// one byte each, and every one must reach its own minimum: as one integer, a new microcode would outweigh an old boot loader.
+func TCBAtLeast(platform Platform, tcb, minimum uint64) bool {
+	if platform != SEVSNP && platform != TDX {
+		return tcb >= minimum
+	}
+	for shift := 0; shift < 64; shift += 8 {
+		if byte(tcb>>shift) < byte(minimum>>shift) {
+			return false
+		}
+	}
+	return true
+}
+
+// TCBText writes a security version for people: components in hexadecimal, or one number.
+func TCBText(platform Platform, tcb uint64) string {
+	if platform == SEVSNP || platform == TDX {
+		return fmt.Sprintf("%016x", tcb)
+	}
+	return fmt.Sprint(tcb)
 }
 
 // Times that hold everywhere.
