@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ursa-virtual/ursa/beacon/attest"
+	"github.com/ursa-virtual/ursa/topology/directory"
+	"github.com/ursa-virtual/ursa/topology/identity"
+)
+
+// simNotice stands wherever the simulated platform is used.
+const simNotice = "NOTE: platform sim is simulated. It proves nothing about hardware: whoever has the sim folder can attest any key."
+
+// simDescription is the only file of a simulated platform's folder.
+const simDescription = "sim.json"
+
+// simMeasurement stands for the build that everybody on the simulated platform pretends to run.
+func simMeasurement() []byte {
+	m := identity.Hash("simulated measurement", []byte("ursa"))
+	return m[:]
+}
+
+// simMachine names the machine on which a key pretends to live; a core's chip is enrolled under it.
+func simMachine(id identity.ID) [32]byte { return identity.Hash("simulated machine", id[:]) }
+
+// simExpectation is what a directory entry or a policy expects of evidence of the simulated platform.
+func simExpectation() directory.Expectation {
+	return directory.Expectation{Platform: string(attest.Sim), Measurements: [][]byte{simMeasurement()}, MinTCB: 1}
+}
+
+// simPlatform is a pretended manufacturer and a real appraiser in one.
+type simPlatform struct {
+	root      *identity.Private
+	appraiser *attest.Appraiser
+}
+
+// simFile is the whole platform: for which constellation its appraiser works, and the seeds of its keys. They protect nothing, so they
+// are not encrypted.
+type simFile struct {
+	Note          string    `json:"note"`
+	Constellation string    `json:"constellation"`
+	RootSeed      hexString `json:"root_seed"`
+	AppraiserSeed hexString `json:"appraiser_seed"`
+}
+
+func (f simFile) keys() (root, appraiser *identity.Private, err error) {
+	if len(f.RootSeed) != identity.SeedSize || len(f.AppraiserSeed) != identity.SeedSize {
+		return nil, nil, fmt.Errorf("a seed has %d bytes", identity.SeedSize)
+	}
+	if root, err = identity.FromSeed(identity.RoleSimRoot, [identity.SeedSize]byte(f.RootSeed)); err != nil {
+		return nil, nil, err
+	}
+	appraiser, err = identity.FromSeed(identity.RoleAppraiser, [identity.SeedSize]byte(f.AppraiserSeed))
+	return root, appraiser, err
+}
+
+// newSim makes the folder and returns the public keys that a directory lists.
+func newSim(dir, constellation string) (root, appraiser publicFile, err error) {
+	if err := newHome(dir); err != nil {
+		return root, appraiser, err
+	}
+	f := simFile{Note: simNotice, Constellation: constellation, RootSeed: make([]byte, identity.SeedSize), AppraiserSeed: make([]byte, identity.SeedSize)}
+	for _, seed := range []hexString{f.RootSeed, f.AppraiserSeed} {
+		if _, err := rand.Read(seed); err != nil {
+			return root, appraiser, err
+		}
+	}
+	r, a, err := f.keys()
+	if err != nil {
+		return root, appraiser, err
+	}
+	return publicOf(r), publicOf(a), writeJSON(filepath.Join(dir, simDescription), f, 0o600)
+}
+
+// openSim reads the folder.
+func openSim(dir string) (*simPlatform, error) {
+	var f simFile
+	path := filepath.Join(dir, simDescription)
+	err := readJSON(path, "a simulated platform", &f)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is no simulated platform: 'ursa directory init DIR' makes one in DIR/sim", dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	root, key, err := f.keys()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	verifier, err := attest.NewSimVerifier(root.Public())
+	if err != nil {
+		return nil, err
+	}
+	a, err := attest.NewAppraiser(attest.AppraiserConfig{Key: key, Policy: attest.Policy{Accept: []directory.Expectation{simExpectation()}},
+		Audience: f.Constellation, Verifiers: []attest.Verifier{verifier}})
+	return &simPlatform{root: root, appraiser: a}, err
+}
+
+// admit makes evidence about a key and appraises it in one go.
+func (s *simPlatform) admit(ctx context.Context, id identity.ID, now time.Time) ([]byte, error) {
+	var nonce [32]byte
+	if _, err := rand.Read(nonce[:]); err != nil {
+		return nil, err
+	}
+	m := attest.SimMachine{Root: s.root, Measurement: simMeasurement(), TCB: 1, Machine: simMachine(id), NowUnixNS: now.UnixNano}
+	evidence, err := attest.Collect(ctx, m, id, nonce)
+	if err != nil {
+		return nil, err
+	}
+	return s.appraiser.Appraise(evidence, attest.Want{Subject: id, Nonce: nonce, NowUnixNS: now.UnixNano()})
+}
+
+// passportFlags say where a beacon or core has its attestation result from.
+type passportFlags struct{ file, simDir string }
+
+func (p *passportFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&p.file, "attest-result", "", "`FILE` with the appraiser's result about this key; read again whenever half of its life is over")
+	cmd.Flags().StringVar(&p.simDir, "sim-dir", "", "attest on the simulated platform of `DIR`, again and again; proves nothing about hardware")
+}
+
+// passport is an attestation result that is kept fresh: a result lives at most an hour.
+type passport struct {
+	id   identity.ID
+	file string
+	sim  *simPlatform
+
+	mu     sync.Mutex // guards what follows
+	bytes  []byte
+	result attest.Result
+	stale  bool // a new one is wanted before half of its life is over
+}
+
+// The refusals of a passport.
+var (
+	errPassportSubject = errors.New("attestation result is about another key")
+	errPassportExpired = errors.New("attestation result has expired: ask the appraiser for a new one")
+)
+
+func (p *passportFlags) check() error {
+	if (p.file == "") == (p.simDir == "") {
+		return usagef("give either --attest-result FILE or --sim-dir DIR: without attestation nobody believes this key")
+	}
+	return nil
+}
+
+// open gets the first result.
+func (p *passportFlags) open(ctx context.Context, id identity.ID) (*passport, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	out := &passport{id: id, file: p.file}
+	if p.simDir != "" {
+		var err error
+		if out.sim, err = openSim(p.simDir); err != nil {
+			return nil, err
+		}
+	}
+	_, _, err := out.current(ctx, time.Now())
+	return out, err
+}
+
+// current returns the encoded result and what it says. Once half of its life is over a new one is fetched; if there is none, the old
+// one does as long as it lasts.
+func (p *passport) current(ctx context.Context, now time.Time) ([]byte, attest.Result, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bytes != nil && !p.stale && now.Before(halfLife(p.result)) {
+		return p.bytes, p.result, nil
+	}
+	b, r, err := p.fetch(ctx, now)
+	switch {
+	case err == nil:
+		p.bytes, p.result, p.stale = b, r, false
+	case p.bytes == nil || now.UnixNano() >= p.result.ExpiresUnixNS:
+		return nil, attest.Result{}, err
+	}
+	return p.bytes, p.result, nil
+}
+
+// forget makes the next call fetch a new result.
+func (p *passport) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stale = true
+}
+
+// halfLife is when a result should be replaced.
+func halfLife(r attest.Result) time.Time {
+	return time.Unix(0, r.IssuedUnixNS+(r.ExpiresUnixNS-r.IssuedUnixNS)/2)
+}
+
+func (p *passport) fetch(ctx context.Context, now time.Time) (b []byte, r attest.Result, err error) {
+	if p.sim != nil {
+		b, err = p.sim.admit(ctx, p.id, now)
+	} else {
+		b, err = readLimited(p.file, attest.MaxResultSize)
+	}
+	if err != nil {
+		return nil, r, err
+	}
+	r, _, err = attest.DecodeResult(b)
+	switch {
+	case err != nil:
+		return nil, r, err
+	case r.Subject != p.id:
+		return nil, r, fmt.Errorf("%w: %s, this one is %s", errPassportSubject, r.Subject.Short(), p.id.Short())
+	case now.UnixNano() >= r.ExpiresUnixNS:
+		return nil, r, fmt.Errorf("%w (%s ago)", errPassportExpired, time.Duration(now.UnixNano()-r.ExpiresUnixNS).Round(time.Second))
+	}
+	return b, r, nil
+}
