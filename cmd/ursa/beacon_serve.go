@@ -1,0 +1,389 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+
+	"github.com/ursa-virtual/ursa/beacon/attest"
+	"github.com/ursa-virtual/ursa/beacon/exchange"
+	"github.com/ursa-virtual/ursa/beacon/server"
+	"github.com/ursa-virtual/ursa/beacon/timing"
+	"github.com/ursa-virtual/ursa/beacon/timing/stamp"
+	"github.com/ursa-virtual/ursa/topology/directory"
+	"github.com/ursa-virtual/ursa/topology/identity"
+)
+
+// beaconOptions are the flags of `ursa beacon serve`.
+type beaconOptions struct {
+	keys                                  keyFlags
+	passport                              passportFlags
+	log                                   logFlag
+	dir, directory, listen, metrics, path string
+	drain                                 time.Duration
+}
+
+// beaconDaemon is a beacon that serves. Package server takes one attestation result for its life, so a fresh result means a fresh server on
+// the same socket; what reaches the socket in between waits there.
+type beaconDaemon struct {
+	o        beaconOptions
+	key      *identity.Private
+	trust    trustFile
+	passport *passport
+	socket   beaconSocket
+	clock    stamp.Clock
+	log      *slog.Logger
+	began    time.Time
+	checks   []check // of the host, made at the start
+
+	metrics *prometheus.Registry
+
+	hangup chan struct{} // SIGHUP was seen
+
+	mu       sync.Mutex // guards what follows
+	now      *beaconTerm
+	in, last *directory.Directory // in force, and the epoch before
+	retired  server.Stats         // of the servers before the present one
+}
+
+// beaconTerm is the time between two attestation results.
+type beaconTerm struct {
+	server *server.Server
+	result attest.Result
+}
+
+// serveBeacon runs until the command's context ends.
+func serveBeacon(cmd *cobra.Command, o beaconOptions) error {
+	log, err := o.log.open(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	if err := o.check(); err != nil {
+		return err
+	}
+	protect, err := o.keys.protector(cmd, false)
+	if err != nil {
+		return err
+	}
+	b := &beaconDaemon{o: o, log: log, began: time.Now(), metrics: prometheus.NewRegistry(), hangup: make(chan struct{}, 1)}
+	if b.trust, err = homeTrust(o.dir, "beacon"); err != nil {
+		return err
+	}
+	d, err := b.trust.openDirectory(o.directory, nil)
+	if err != nil {
+		return err
+	}
+	if b.key, err = identity.LoadKey(filepath.Join(o.dir, beaconKeyName), protect); err != nil {
+		return err
+	}
+	if b.passport, err = o.passport.open(cmd.Context(), b.key.ID()); err != nil {
+		return err
+	}
+	if b.clock, err = timing.HostClock(); err != nil {
+		return err
+	}
+	if b.socket, err = openBeaconSocket(o.path, o.listen, b.clock); err != nil {
+		return err
+	}
+	defer b.socket.close()
+	b.in = d.Directory
+	return b.run(cmd.Context())
+}
+
+// check refuses wrong words before a key is opened, which takes time.
+func (o beaconOptions) check() error {
+	if err := o.passport.check(); err != nil {
+		return err
+	}
+	if _, err := net.ResolveUDPAddr("udp", o.listen); err != nil {
+		return usagef("--listen %q: use HOST:PORT or :PORT (%w)", o.listen, err)
+	}
+	for _, path := range []string{"auto", "steered", "wrapped", "transport", "datagram"} {
+		if o.path == path {
+			return nil
+		}
+	}
+	return usagef("--path %q: use auto, steered, wrapped, transport or datagram", o.path)
+}
+
+// beaconSocket is a socket with the way that rounds travel on it.
+type beaconSocket struct {
+	own  timing.Socket  // nil: the server puts rounds on conn
+	conn net.PacketConn // the same, for addresses
+	path exchange.PathKind
+}
+
+func (s beaconSocket) close() {
+	if s.own != nil {
+		_ = s.own.Close()
+		return
+	}
+	_ = s.conn.Close()
+}
+
+// openBeaconSocket opens the best socket that this system has, or the one that was asked for.
+func openBeaconSocket(path, listen string, clock stamp.Clock) (beaconSocket, error) {
+	if path == "auto" || path == exchange.PathSteered.String() {
+		open := func() (timing.Socket, error) { return timing.Listen("udp", listen, clock, exchange.ModeBlocking) }
+		if path != "auto" {
+			open = func() (timing.Socket, error) { return timing.Steer("udp", listen, clock, exchange.ModeBlocking) }
+		}
+		own, err := open()
+		if err != nil {
+			return beaconSocket{}, listenError("--listen", listen, "UDP", err)
+		}
+		return beaconSocket{own: own, conn: own.Conn(), path: own.Kind()}, nil
+	}
+	kind := exchange.PathWrapped
+	for _, k := range []exchange.PathKind{exchange.PathTransport, exchange.PathDatagram} {
+		if k.String() == path {
+			kind = k
+		}
+	}
+	conn, err := listenUDP("--listen", listen)
+	return beaconSocket{conn: conn, path: kind}, err
+}
+
+// serverPath is what the server has to be told: nothing when the socket carries rounds already.
+func (s beaconSocket) serverPath() exchange.PathKind {
+	if s.own != nil {
+		return 0
+	}
+	return s.path
+}
+
+// run serves term after term.
+func (b *beaconDaemon) run(ctx context.Context) error {
+	defer onHangup(func() {
+		select {
+		case b.hangup <- struct{}{}:
+		default:
+		}
+	})()
+	b.checks = selfTest(ctx, b.clock)
+	for _, c := range b.checks {
+		b.log.Info("self-test", "check", c.Name, "ok", c.OK, "detail", c.Detail)
+	}
+	b.count()
+	if err := b.begin(ctx); err != nil {
+		return err
+	}
+	if b.o.metrics != "" {
+		l, err := listenTCP("--metrics", b.o.metrics)
+		if err != nil {
+			return err
+		}
+		defer serveHTTP(l, b.operator())()
+	}
+	for {
+		if err := b.serve(ctx); err != nil || ctx.Err() != nil {
+			b.log.Info("beacon ends", "beacon", b.key.ID().Short())
+			return err
+		}
+		if err := b.begin(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// begin makes a server with the current result, in the place of the one before.
+func (b *beaconDaemon) begin(ctx context.Context) error {
+	encoded, result, err := b.passport.current(ctx, time.Now())
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	cfg := server.Config{Key: b.key, Directory: b.in, Attestation: encoded, Clock: b.clock, Path: b.socket.serverPath(), Drain: b.o.drain, Log: b.log}
+	var s *server.Server
+	if b.last != nil { // gates that are one epoch behind are still answered
+		cfg.Directory = b.last
+		if s, err = server.New(cfg); err == nil {
+			err = s.Reload(b.in)
+		}
+	}
+	if b.last == nil || err != nil {
+		cfg.Directory = b.in
+		s, err = server.New(cfg)
+	}
+	if errors.Is(err, server.ErrUnlisted) {
+		return fmt.Errorf("%w: the directory's signers have to put %s in", err, filepath.Join(b.o.dir, beaconPublicName))
+	}
+	if err != nil {
+		return err
+	}
+	if b.now != nil {
+		b.metrics.Unregister(b.now.server.Metrics())
+	}
+	b.now = &beaconTerm{server: s, result: result}
+	return b.metrics.Register(s.Metrics())
+}
+
+// serve runs the present server until the context ends or a fresh result wants a new one.
+func (b *beaconDaemon) serve(ctx context.Context) error {
+	b.mu.Lock()
+	t := b.now
+	b.mu.Unlock()
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	var watching sync.WaitGroup
+	watching.Go(func() { b.watch(ctx, t, end) })
+	var err error
+	if b.socket.own != nil {
+		err = t.server.ServeOn(ctx, b.socket.own)
+	} else {
+		err = t.server.Serve(ctx, b.socket.conn)
+	}
+	end()
+	watching.Wait()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.retired = sumStats(b.retired, t.server.Stats())
+	return err
+}
+
+// How often a result that could not be replaced is tried again, and how long a new one waits for a moment without exchanges.
+const (
+	passportRetry = time.Minute
+	idleWait      = 30 * time.Second
+)
+
+// watch reloads on SIGHUP, and ends the term when there is a fresh attestation result.
+func (b *beaconDaemon) watch(ctx context.Context, t *beaconTerm, end func()) {
+	timer := time.NewTimer(time.Until(halfLife(t.result)))
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.hangup:
+			b.reload(t)
+			b.passport.forget()
+		case <-timer.C:
+		}
+		_, r, err := b.passport.current(ctx, time.Now())
+		if err == nil && r.EvidenceHash != t.result.EvidenceHash {
+			b.log.Info("attestation renewed", "platform", r.Platform, "until", utc(r.ExpiresUnixNS))
+			b.awaitIdle(ctx, t)
+			end()
+			return
+		}
+		if now := time.Now(); !now.Before(halfLife(t.result)) {
+			b.log.Warn("attestation is not renewed", "expires", utc(t.result.ExpiresUnixNS), "error", err)
+			timer.Reset(passportRetry)
+		}
+	}
+}
+
+// reload puts the directory of the file into force; one that is refused changes nothing.
+func (b *beaconDaemon) reload(t *beaconTerm) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	d, err := b.trust.openDirectory(b.o.directory, b.in)
+	if err == nil {
+		err = t.server.Reload(d.Directory)
+	}
+	if err != nil {
+		b.log.Error("reload refused; the directory in force stays", "epoch", b.in.Epoch, "error", err)
+		return
+	}
+	if d.Epoch != b.in.Epoch {
+		b.in, b.last = d.Directory, b.in
+	}
+	b.log.Info("reloaded", "epoch", d.Epoch, "beacons", len(d.Beacons))
+}
+
+// awaitIdle waits for a moment in which nobody is being answered, but not for long.
+func (b *beaconDaemon) awaitIdle(ctx context.Context, t *beaconTerm) {
+	for until := time.Now().Add(idleWait); time.Now().Before(until); {
+		if s := t.server.Stats(); s.InProgress == 0 && s.Handshakes == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func sumStats(a, b server.Stats) server.Stats {
+	b.Statements += a.Statements
+	b.Countersigned += a.Countersigned
+	b.Refused += a.Refused
+	reasons := maps.Clone(b.RefusedReasons)
+	if reasons == nil {
+		reasons = map[string]uint64{}
+	}
+	for why, n := range a.RefusedReasons {
+		reasons[why] += n
+	}
+	b.RefusedReasons = reasons
+	return b
+}
+
+// count registers what the servers do not count themselves.
+func (b *beaconDaemon) count() {
+	gauge := func(name, help string, f func() float64) {
+		b.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ursa_beacon_" + name, Help: help}, f))
+	}
+	b.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	q := b.clock.Quality()
+	gauge("clock_granularity_seconds", "Granularity of the clock that stamps rounds.", func() float64 { return float64(q.GranularityNS) / 1e9 })
+	gauge("clock_error_ratio", "Largest error of the clock's rate.", func() float64 { return float64(q.ErrPPB) / 1e9 })
+	gauge("attestation_expires_seconds", "When the attestation result in use expires, in seconds since 1970.", func() float64 {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.now == nil {
+			return 0
+		}
+		return float64(b.now.result.ExpiresUnixNS) / 1e9
+	})
+}
+
+// operator answers at the metrics address.
+func (b *beaconDaemon) operator() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(b.metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, b.status(time.Now())) })
+	return mux
+}
+
+// status is the beacon now.
+func (b *beaconDaemon) status(now time.Time) beaconStatus {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	self, _ := b.in.Lookup(b.key.ID())
+	q, hash, r := b.clock.Quality(), b.in.Hash(), b.now.result
+	st := sumStats(b.retired, b.now.server.Stats())
+	s := beaconStatus{Beacon: b.key.ID(), Place: self.Place, Listen: b.socket.conn.LocalAddr().String(), Path: b.socket.path.String(),
+		UptimeS:     int64(now.Sub(b.began).Seconds()),
+		Clock:       clockStatus{GranularityNS: q.GranularityNS, ErrPPB: q.ErrPPB, CostM: float64(metresOf(int64(2 * q.GranularityNS)))},
+		Directory:   directoryStatus{Epoch: b.in.Epoch, Hash: hex.EncodeToString(hash[:]), Beacons: len(b.in.Beacons), ExpiresAt: utc(b.in.ExpiresUnixNS)},
+		Attestation: attestStatus{Platform: string(r.Platform), ExpiresAt: utc(r.ExpiresUnixNS)},
+		Exchanges: exchangeStatus{Statements: st.Statements, Countersigned: st.Countersigned, Refused: st.Refused, InProgress: st.InProgress,
+			Reasons: st.RefusedReasons}}
+	valid := check{"directory", true, "in force"}
+	if err := b.in.ValidAt(now.UnixNano()); err != nil {
+		valid = check{"directory", false, err.Error()}
+	}
+	attested := check{"attestation", now.UnixNano() < r.ExpiresUnixNS, "in force"}
+	if !attested.OK {
+		attested.Detail = errPassportExpired.Error()
+	}
+	s.Checks = append(append(s.Checks, b.checks...), valid, attested)
+	return s
+}
