@@ -1,0 +1,427 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/spf13/cobra"
+
+	"github.com/ursa-virtual/ursa/beacon/exchange"
+	"github.com/ursa-virtual/ursa/beacon/prober"
+	"github.com/ursa-virtual/ursa/beacon/statement"
+	"github.com/ursa-virtual/ursa/beacon/timing"
+	"github.com/ursa-virtual/ursa/beacon/timing/stamp"
+	"github.com/ursa-virtual/ursa/lockgate/core"
+	"github.com/ursa-virtual/ursa/lockgate/core/workload"
+	"github.com/ursa-virtual/ursa/lockgate/lock"
+	"github.com/ursa-virtual/ursa/lockgate/server/client"
+	"github.com/ursa-virtual/ursa/topology/earth"
+	"github.com/ursa-virtual/ursa/topology/identity"
+)
+
+// coreOptions are the flags that proving and running share.
+type coreOptions struct {
+	keys                       keyFlags
+	passport                   passportFlags
+	dir, directory, gate, mode string
+	http2                      bool
+	want                       lock.Units
+}
+
+func (o *coreOptions) register(cmd *cobra.Command) {
+	o.keys.register(cmd)
+	o.passport.register(cmd)
+	f := cmd.Flags()
+	f.StringVar(&o.dir, "dir", ".", "the core's `DIR`, which 'core init' made")
+	f.StringVar(&o.directory, "directory", "", "`FILE` of the signed directory; read again for every proof")
+	f.StringVar(&o.gate, "gate", "", "`URL` of the gate, such as https://gate.example.net:8443")
+	f.BoolVar(&o.http2, "http2", false, "reach the gate by HTTP/2 over TCP, where UDP does not pass (beacons need UDP anyhow)")
+	f.StringVar(&o.mode, "mode", exchange.ModeBlocking.String(), "how the answering loop waits: blocking, held (CPU out of idle) or spinning (a CPU for the exchange)")
+}
+
+// gateAddress reads host and port of a gate's URL.
+func gateAddress(gate string) (string, error) {
+	u, err := url.Parse(gate)
+	if err != nil || u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+		return "", usagef("--gate %q: use a URL such as https://gate.example.net:8443", gate)
+	}
+	if u.Port() == "" {
+		return net.JoinHostPort(u.Hostname(), "443"), nil
+	}
+	return u.Host, nil
+}
+
+func parseMode(word string) (exchange.Mode, error) {
+	for _, m := range []exchange.Mode{exchange.ModeBlocking, exchange.ModeHeld, exchange.ModeSpinning} {
+		if m.String() == word {
+			return m, nil
+		}
+	}
+	return 0, usagef("--mode %q: use blocking, held or spinning", word)
+}
+
+// coreAgent is an agent with everything that it stands on.
+type coreAgent struct {
+	*core.Agent
+	key     *identity.Private
+	prover  *committeeProver
+	closers []func()
+}
+
+func (a *coreAgent) close() {
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		a.closers[i]()
+	}
+}
+
+// openCore claims the folder and makes the agent. Probing is told of each beacon's exchange, events of what the agent does.
+func openCore(cmd *cobra.Command, o coreOptions, probing func(prober.Event), events func(core.Event)) (_ *coreAgent, err error) {
+	address, err := gateAddress(o.gate)
+	if err != nil {
+		return nil, err
+	}
+	mode, err := parseMode(o.mode)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.passport.check(); err != nil {
+		return nil, err
+	}
+	if o.want < 1 {
+		return nil, usagef("--want 0: ask for at least one unit")
+	}
+	protect, err := o.keys.protector(cmd, false)
+	if err != nil {
+		return nil, err
+	}
+	a := &coreAgent{}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	release, err := claimHome(o.dir, "ursa core")
+	if err != nil {
+		return nil, err
+	}
+	a.closers = append(a.closers, release)
+	if err := a.openProver(cmd.Context(), o, mode, protect, probing); err != nil {
+		return nil, err
+	}
+	return a, a.openAgent(o, address, events)
+}
+
+// openProver loads the key and opens the socket towards the beacons.
+func (a *coreAgent) openProver(ctx context.Context, o coreOptions, mode exchange.Mode, protect identity.Protector, probing func(prober.Event)) error {
+	trust, err := homeTrust(o.dir, "core")
+	if err != nil {
+		return err
+	}
+	if _, err := trust.openDirectory(o.directory, nil); err != nil {
+		return err
+	}
+	if a.key, err = identity.LoadKey(filepath.Join(o.dir, coreKeyName), protect); err != nil {
+		return err
+	}
+	pass, err := o.passport.open(ctx, a.key.ID())
+	if err != nil {
+		return err
+	}
+	clock, err := timing.HostClock()
+	if err != nil {
+		return err
+	}
+	wait := exchange.ModeBlocking
+	if mode == exchange.ModeSpinning {
+		wait = mode
+	}
+	socket, err := timing.Listen("udp", ":0", clock, wait)
+	if err != nil {
+		return fmt.Errorf("cannot open a socket for the beacons: %w", err)
+	}
+	a.closers = append(a.closers, func() { _ = socket.Close() })
+	a.prover = &committeeProver{key: a.key, trust: trust, file: o.directory, passport: pass, socket: socket, clock: clock, mode: mode, probing: probing}
+	return nil
+}
+
+// openAgent opens the way to the gate and boots the lock.
+func (a *coreAgent) openAgent(o coreOptions, address string, events func(core.Event)) error {
+	gate, err := readPublic(filepath.Join(o.dir, coreGateName), identity.RoleGate)
+	if err != nil {
+		return err
+	}
+	var claim earth.LatLon
+	if err := readJSON(filepath.Join(o.dir, coreClaimName), "a claimed place", &claim); err != nil {
+		return err
+	}
+	cfg := client.Config{Key: a.key, Claim: claim, Address: address}
+	if !o.http2 {
+		conn, err := net.ListenUDP("udp", nil)
+		if err != nil {
+			return fmt.Errorf("cannot open a socket for the gate: %w", err)
+		}
+		a.closers = append(a.closers, func() { _ = conn.Close() })
+		cfg.Conn = conn
+	}
+	to, err := client.New(cfg)
+	if err != nil {
+		return err
+	}
+	a.closers = append(a.closers, func() { _ = to.Close() })
+	a.Agent, err = core.New(core.Config{Key: a.key, GateKey: gate.Key, Gate: to, Prover: a.prover, Memory: core.NewFolder(o.dir), Want: o.want, Events: events})
+	return err
+}
+
+// committeeProver asks the committee of a challenge; it is what the agent calls. The directory's file and the attestation result are
+// looked at again for every proof, so that a new epoch needs no restart.
+type committeeProver struct {
+	key      *identity.Private
+	trust    trustFile
+	file     string
+	passport *passport
+	socket   timing.Socket
+	clock    stamp.Clock
+	mode     exchange.Mode
+	probing  func(prober.Event)
+
+	mu   sync.Mutex
+	last prober.Outcome
+}
+
+var errNobody = errors.New("no beacon of the committee answered")
+
+// Prove implements core.Prover.
+func (p *committeeProver) Prove(ctx context.Context, challenge []byte, previous [32]byte) ([]byte, [32]byte, error) {
+	none := [32]byte{}
+	d, err := p.trust.openDirectory(p.file, nil)
+	if err != nil {
+		return nil, none, err
+	}
+	result, _, err := p.passport.current(ctx, time.Now())
+	if err != nil {
+		return nil, none, err
+	}
+	out, err := prober.Run(ctx, prober.Config{Key: p.key, Directory: d.Directory, Socket: p.socket, Clock: p.clock, Mode: p.mode,
+		Attestation: result, PreviousProof: previous, Progress: p.probing}, challenge)
+	if err != nil {
+		return nil, none, err
+	}
+	p.mu.Lock()
+	p.last = out
+	p.mu.Unlock()
+	if len(out.Answers) == 0 {
+		if len(out.Failures) > 0 {
+			return nil, none, fmt.Errorf("%w; %s: %w", errNobody, out.Failures[0].Place, out.Failures[0].Err)
+		}
+		return nil, none, errNobody
+	}
+	envelope, err := identity.DecodeEnvelope(challenge, statement.MaxChallengeSize)
+	if err != nil {
+		return nil, none, err
+	}
+	return out.Proof(envelope, result, previous, time.Now().UnixNano()).Seal(p.key)
+}
+
+// outcome is what the last committee answered.
+func (p *committeeProver) outcome() prober.Outcome {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last
+}
+
+// provenJSON is what `ursa core prove --json` prints.
+type provenJSON struct {
+	Decision     string         `json:"decision"` // granted or denied
+	RefusedBy    string         `json:"refused_by"`
+	Reason       string         `json:"reason"`
+	Verdict      string         `json:"verdict"` // of a denial; empty when it did not come to one
+	Core         identity.ID    `json:"core"`
+	GrantedUnits uint64         `json:"granted_units"`
+	ProofBytes   int            `json:"proof_bytes"`
+	ElapsedMS    int64          `json:"elapsed_ms"`
+	Beacons      []provenBeacon `json:"beacons"`
+}
+
+type provenBeacon struct {
+	ID             identity.ID `json:"id"`
+	Place          string      `json:"place"`
+	RTTCoreMinNS   int64       `json:"rtt_core_min_ns,omitempty"`
+	RTTBeaconMinNS int64       `json:"rtt_beacon_min_ns,omitempty"`
+	RoundsOK       uint64      `json:"rounds_ok"`
+	RoundsSent     uint64      `json:"rounds_sent"`
+	Flags          string      `json:"flags,omitempty"`
+	Error          string      `json:"error,omitempty"`
+}
+
+// proveOnce is `ursa core prove`.
+func proveOnce(cmd *cobra.Command, o coreOptions, file string, asJSON bool) error {
+	var proof []byte
+	began := time.Now()
+	out := provenJSON{Decision: "denied"}
+	a, err := openCore(cmd, o, nil, func(e core.Event) {
+		switch e.Kind {
+		case core.Proved:
+			proof = e.Proof
+		case core.Granted:
+			out.Decision, out.GrantedUnits = "granted", uint64(e.Units)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	err = a.Obtain(cmd.Context())
+	var no *core.Denied
+	if err != nil && !errors.As(err, &no) {
+		if idle := (*quic.IdleTimeoutError)(nil); errors.As(err, &idle) && !o.http2 {
+			return fmt.Errorf("%w; is a gate there? where UDP does not pass, try --http2", err)
+		}
+		return err
+	}
+	if no != nil {
+		out.RefusedBy, out.Reason, out.Verdict = no.RefusedBy, no.Reason, no.Verdict
+	}
+	out.Core, out.ProofBytes, out.ElapsedMS = a.key.ID(), len(proof), time.Since(began).Milliseconds()
+	out.Beacons = provenBeacons(a.prover.outcome())
+	if file != "" && proof != nil {
+		if err := writeWhole(file, proof, 0o600); err != nil {
+			return err
+		}
+	}
+	if asJSON {
+		err = printJSON(cmd, out)
+	} else {
+		err = out.print(cmd.OutOrStdout())
+	}
+	if err == nil && no != nil {
+		err = deniedError{}
+	}
+	return err
+}
+
+func provenBeacons(o prober.Outcome) []provenBeacon {
+	list := []provenBeacon{}
+	for _, a := range o.Answers {
+		s := a.Statement
+		list = append(list, provenBeacon{ID: a.Beacon.ID(), Place: a.Beacon.Place, RTTCoreMinNS: int64(a.RTTCore), RTTBeaconMinNS: s.RTTBeaconMinNS,
+			RoundsOK: s.RoundsOK, RoundsSent: s.RoundsSent, Flags: s.Flags.String()})
+	}
+	for _, f := range o.Failures {
+		list = append(list, provenBeacon{ID: f.Beacon, Place: f.Place, Error: oneLine(f.Err.Error())})
+	}
+	return list
+}
+
+func (p provenJSON) print(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "BEACON\tPLACE\tRTT (CORE)\tRTT (BEACON)\tROUNDS\tFLAGS")
+	for _, b := range p.Beacons {
+		if b.Error != "" {
+			fmt.Fprintf(w, "%s\t%s\tno statement: %s\n", b.ID.Short(), b.Place, b.Error)
+			continue
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d of %d\t%s\n", b.ID.Short(), b.Place, earth.RTT(b.RTTCoreMinNS), earth.RTT(b.RTTBeaconMinNS), b.RoundsOK, b.RoundsSent, b.Flags)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if p.Decision == "granted" {
+		_, err := fmt.Fprintf(out, "GRANTED  %d units to core %s after %d ms; the proof has %d bytes\n", p.GrantedUnits, p.Core.Short(), p.ElapsedMS, p.ProofBytes)
+		return err
+	}
+	_, err := fmt.Fprintf(out, "DENIED   by %s: %s\n", p.RefusedBy, p.Reason)
+	return err
+}
+
+// runWorkload is `ursa core run`.
+func runWorkload(cmd *cobra.Command, o coreOptions, log *slog.Logger, onDenial bool, command []string) error {
+	ctx, cancel := context.WithCancel(cmd.Context())
+	defer cancel()
+	var mu sync.Mutex
+	var status coreStatus
+	var denial *core.Denied
+	a, err := openCore(cmd, o, nil, func(e core.Event) {
+		logEvent(log, e)
+		mu.Lock()
+		defer mu.Unlock()
+		status.note(e)
+		if e.Kind == core.DeniedKind && onDenial && denial == nil {
+			denial = e.Denied
+			cancel()
+		}
+	})
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	process, err := workload.Start(workload.Config{Command: command, Stdout: fileOf(cmd.OutOrStdout()), Stderr: fileOf(cmd.ErrOrStderr())})
+	if err != nil {
+		return err
+	}
+	status.Core, status.Hold = a.key.ID(), string(process.Hold())
+	stop, err := control(o.dir, statusHandler(func() any { mu.Lock(); defer mu.Unlock(); return status }))
+	if err != nil {
+		return errors.Join(err, process.Stop())
+	}
+	defer stop()
+	log.Info("workload starts frozen", "core", a.key.ID().Short(), "pid", process.PID(), "hold", process.Hold())
+	return runEnd(a.Run(ctx, process), process, denial)
+}
+
+// runEnd says how a run ended, in exit statuses.
+func runEnd(err error, process *workload.Process, denial *core.Denied) error {
+	exit, _ := process.Exit()
+	switch {
+	case denial != nil:
+		return deniedError{denial.Error()}
+	case errors.Is(err, core.ErrExited) && exit.Code == 0:
+		return nil
+	case errors.Is(err, core.ErrExited) && exit.Signal != "":
+		return fmt.Errorf("the workload was ended by a signal: %s", exit.Signal)
+	case errors.Is(err, core.ErrExited):
+		return fmt.Errorf("the workload ended with exit status %d", exit.Code)
+	case errors.Is(err, context.Canceled):
+		return nil
+	}
+	return err
+}
+
+// fileOf is the process's own stream, which a workload inherits; anything else, as in tests, is discarded.
+func fileOf(w io.Writer) *os.File {
+	f, _ := w.(*os.File)
+	return f
+}
+
+// logEvent writes one record; proofs and leases stay out of it.
+func logEvent(log *slog.Logger, e core.Event) {
+	args := []any{"allowance", uint64(e.Allowance), "cpu_ms", e.CPU.Milliseconds()}
+	if e.Took > 0 {
+		args = append(args, "took_ms", e.Took.Milliseconds())
+	}
+	if e.Units > 0 {
+		args = append(args, "units", uint64(e.Units))
+	}
+	if e.Reason != "" {
+		args = append(args, "reason", oneLine(e.Reason))
+	}
+	level := slog.LevelInfo
+	switch e.Kind {
+	case core.Asking, core.Challenged, core.Proved, core.Allowance:
+		level = slog.LevelDebug
+	case core.DeniedKind, core.Failed, core.Frozen:
+		level = slog.LevelWarn
+	}
+	log.Log(context.Background(), level, string(e.Kind), args...)
+}
