@@ -1,0 +1,206 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ursa-virtual/ursa/beacon/attest"
+	"github.com/ursa-virtual/ursa/lockgate/grant"
+	"github.com/ursa-virtual/ursa/lockgate/policy"
+	"github.com/ursa-virtual/ursa/topology/directory"
+)
+
+// policyFlags are a policy as words of the command line.
+type policyFlags struct {
+	dir, name, permit, speed, timing, attest string
+	f, domains, statements, units, perMille  uint64
+	vMax                                     float64
+	age, tOff, lease, valid                  time.Duration
+}
+
+func gatePolicyCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "policy",
+		Short:   "Which region is permitted, and what a proof must show",
+		Long:    "The policy that a gate decides by, in its folder. Whatever it does not say denies.",
+		Example: "  ursa gate policy set --dir gate --permit EU27+CH --attest sim\n  ursa gate policy show --dir gate",
+	}
+	cmd.AddCommand(gatePolicySetCommand(), gatePolicyShowCommand())
+	return cmd
+}
+
+func gatePolicySetCommand() *cobra.Command {
+	var p policyFlags
+	cmd := &cobra.Command{
+		Use:   "set",
+		Short: "Write the next version of the policy, and put it into force",
+		Long: "Writes the next version of the gate's policy from the flags. A gate that serves takes it over at once; challenges that were\n" +
+			"asked under the version before are refused from then on.",
+		Example: "  ursa gate policy set --dir gate --permit EU27+CH --attest sim\n" +
+			"  ursa gate policy set --dir gate --permit 'DE+FR' --f 1 --t-off 30s --lease 1m --max-units 60000 --attest sim",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := needFlags(cmd, "permit", "attest"); err != nil {
+				return err
+			}
+			return p.set(cmd)
+		},
+	}
+	registerGateDir(cmd, &p.dir)
+	f := cmd.Flags()
+	f.StringVar(&p.name, "name", "gate", "`NAME` of the policy, for people")
+	f.StringVar(&p.permit, "permit", "", "permitted region, an `EXPR` over the atlas such as EU27+CH")
+	f.StringVar(&p.attest, "attest", "", "attestation `PLATFORM` accepted: sim, which proves nothing about hardware, is the only one so far")
+	f.StringVar(&p.speed, "speed", "vacuum", "fastest signal assumed: vacuum or fibre")
+	f.Uint64Var(&p.f, "f", 0, "faulty beacon domains to survive")
+	f.Uint64Var(&p.domains, "min-domains", 0, "domains that must answer; 0: 2f+1")
+	f.Uint64Var(&p.statements, "min-statements", 0, "beacons that must answer; 0: 2f+1")
+	f.StringVar(&p.timing, "timing", string(policy.TimingBoth), "whose clock bounds count: both, or beacon")
+	f.DurationVar(&p.age, "max-age", time.Minute, "oldest challenge that still counts")
+	f.Float64Var(&p.vMax, "v-max", 350, "fastest that a core may travel, in m/s")
+	f.Uint64Var(&p.units, "max-units", 5000, "most units in one lease (ms of CPU time)")
+	f.Uint64Var(&p.perMille, "per-mille", 1000, "speed granted, in thousandths")
+	f.DurationVar(&p.tOff, "t-off", 30*time.Second, "a core stops within this of its last lease")
+	f.DurationVar(&p.lease, "lease", time.Minute, "longest life of a lease")
+	f.DurationVar(&p.valid, "valid", 365*24*time.Hour, "how long the version is in force")
+	return cmd
+}
+
+// policy makes the next version after a previous one.
+func (p policyFlags) policy(trust trustFile, previous policy.Policy, now time.Time) (policy.Policy, error) {
+	if p.attest != string(attest.Sim) {
+		return policy.Policy{}, usagef("--attest %q: use sim, the only platform so far; %s", p.attest, simNotice)
+	}
+	ms := func(d time.Duration) *uint64 { return new(uint64(max(d.Milliseconds(), 0))) }
+	need := func(n uint64) *uint64 {
+		if n == 0 {
+			n = 2*p.f + 1
+		}
+		return &n
+	}
+	if !(p.vMax > 0 && p.vMax < 1e6) {
+		return policy.Policy{}, usagef("--v-max %v: use metres per second above 0", p.vMax)
+	}
+	out := policy.Policy{Name: p.name, Version: previous.Version + 1, Permit: p.permit, Speed: p.speed, F: &p.f, MinDomains: need(p.domains),
+		MinStatements: need(p.statements), MaxAgeMS: ms(p.age), VMaxMMPS: new(uint64(p.vMax * 1000)), Timing: policy.Timing(p.timing),
+		Attest: []directory.Expectation{simExpectation()}, Audience: trust.Constellation, MaxUnits: &p.units, TOffMS: ms(p.tOff),
+		LeaseTTLMS: ms(p.lease), NotBeforeUnixNS: new(now.UnixNano()), NotAfterUnixNS: new(now.Add(p.valid).UnixNano())}
+	if p.perMille != 1000 {
+		out.PerMille = &p.perMille
+	}
+	if problems := out.Validate(); len(problems) > 0 {
+		return out, usagef("%w", errors.Join(problems...))
+	}
+	if _, _, err := grant.Permit(out.Permit); err != nil {
+		return out, usagef("--permit: %w", err)
+	}
+	return out, nil
+}
+
+func (p policyFlags) set(cmd *cobra.Command) error {
+	trust, err := homeTrust(p.dir, "gate")
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(p.dir, gatePolicyName)
+	previous, err := readPolicy(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	next, err := p.policy(trust, previous, time.Now())
+	if err != nil {
+		return err
+	}
+	b, err := next.Encode()
+	if err != nil {
+		return err
+	}
+	if err := writeWhole(path, b, 0o644); err != nil {
+		return err
+	}
+	state := "in force now"
+	if _, err := askGate(cmd.Context(), p.dir, gateOrder{Do: orderReload}); errors.Is(err, errNotRunning) {
+		state = "in force when the gate serves"
+	} else if err != nil {
+		return fmt.Errorf("version %d is written, but the gate that serves refused it: %w", next.Version, err)
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), simNotice)
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "policy  %q version %d permits %s, %s\n", next.Name, next.Version, next.Permit, state)
+	return err
+}
+
+func readPolicy(path string) (policy.Policy, error) {
+	b, err := readLimited(path, policy.MaxSize)
+	if err != nil {
+		return policy.Policy{}, err
+	}
+	p, err := policy.Decode(b)
+	if err != nil {
+		return p, fmt.Errorf("%s: %w", path, err)
+	}
+	return p, nil
+}
+
+// policyJSON is what `ursa gate policy show` prints.
+type policyJSON struct {
+	Name          string   `json:"name"`
+	Version       uint64   `json:"version"`
+	Hash          string   `json:"hash"`
+	Permit        string   `json:"permit"`
+	Speed         string   `json:"speed"`
+	F             *uint64  `json:"f"`
+	MinDomains    *uint64  `json:"min_domains"`
+	MinStatements *uint64  `json:"min_statements"`
+	MaxAgeMS      *uint64  `json:"max_age_ms"`
+	VMaxMMPS      *uint64  `json:"v_max_mm_per_s"`
+	Timing        string   `json:"timing"`
+	Platforms     []string `json:"platforms"`
+	Audience      string   `json:"audience"`
+	MaxUnits      *uint64  `json:"max_units"`
+	PerMille      *uint64  `json:"per_mille"`
+	TOffMS        *uint64  `json:"t_off_ms"`
+	LeaseTTLMS    *uint64  `json:"lease_ttl_ms"`
+	NotBefore     string   `json:"not_before"`
+	NotAfter      string   `json:"not_after"`
+}
+
+func gatePolicyShowCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:     "show",
+		Short:   "Print the policy of a gate's folder as JSON",
+		Long:    "Prints the policy of a gate's folder as one JSON object.",
+		Example: "  ursa gate policy show --dir gate",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := readPolicy(filepath.Join(dir, gatePolicyName))
+			if errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("%s has no policy: 'ursa gate policy set' writes one", dir)
+			}
+			if err != nil {
+				return err
+			}
+			hash, err := p.Hash()
+			if err != nil {
+				return err
+			}
+			out := policyJSON{Name: p.Name, Version: p.Version, Hash: fmt.Sprintf("%x", hash), Permit: p.Permit, Speed: p.Speed, F: p.F, MinDomains: p.MinDomains,
+				MinStatements: p.MinStatements, MaxAgeMS: p.MaxAgeMS, VMaxMMPS: p.VMaxMMPS, Timing: string(p.Timing), Audience: p.Audience,
+				MaxUnits: p.MaxUnits, PerMille: p.PerMille, TOffMS: p.TOffMS, LeaseTTLMS: p.LeaseTTLMS}
+			for _, a := range p.Attest {
+				out.Platforms = append(out.Platforms, a.Platform)
+			}
+			if p.NotBeforeUnixNS != nil && p.NotAfterUnixNS != nil {
+				out.NotBefore, out.NotAfter = utc(*p.NotBeforeUnixNS), utc(*p.NotAfterUnixNS)
+			}
+			return printJSON(cmd, out)
+		},
+	}
+	registerGateDir(cmd, &dir)
+	return cmd
+}

@@ -1,0 +1,398 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ursa-virtual/ursa/lockgate/evidence"
+	"github.com/ursa-virtual/ursa/lockgate/grant"
+	"github.com/ursa-virtual/ursa/lockgate/ledger"
+	"github.com/ursa-virtual/ursa/lockgate/policy"
+	"github.com/ursa-virtual/ursa/lockgate/server"
+	"github.com/ursa-virtual/ursa/lockgate/store"
+	"github.com/ursa-virtual/ursa/topology/identity"
+)
+
+// gateOptions are the flags of `ursa gate serve`.
+type gateOptions struct {
+	keys                                    keyFlags
+	log                                     logFlag
+	dir, directory, policy, listen, metrics string
+	near, drawn                             int
+	noEvidence, trustProxy                  bool
+	drain                                   time.Duration
+}
+
+func gateServeCommand() *cobra.Command {
+	var o gateOptions
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve challenges and leases: HTTP/3 over UDP and HTTP/2 over TCP on one port",
+		Long: "Serves the gate of a folder. A lease is sent when its ledger leaf is under a published checkpoint. Each decision on a proof is kept\n" +
+			"as sealed evidence in DIR/evidence, for 'ursa verify'. SIGHUP reloads directory and policy; SIGTERM finishes what was begun.\n\n" +
+			"At start the store is compared with the ledger: a store that is older halts the gate.",
+		Example: "  ursa gate serve --dir gate --directory directory.ursa --listen :8443 --passphrase-file pass",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return serveGate(cmd, o)
+		},
+	}
+	o.keys.register(cmd)
+	o.log.register(cmd)
+	registerGateDir(cmd, &o.dir)
+	f := cmd.Flags()
+	f.StringVar(&o.directory, "directory", "", "`FILE` of the signed directory")
+	f.StringVar(&o.policy, "policy", "", "`FILE` of the policy; default: the folder's, of 'gate policy set'")
+	f.StringVar(&o.listen, "listen", ":8443", "`ADDRESS` to serve on, UDP and TCP")
+	f.StringVar(&o.metrics, "metrics", gateMetrics, "TCP `ADDRESS` for Prometheus (/metrics) and /status; empty: none")
+	f.IntVar(&o.near, "near", 8, "beacons near the claimed place that a challenge asks")
+	f.IntVar(&o.drawn, "drawn", 4, "further beacons, drawn by the challenge's nonce")
+	f.BoolVar(&o.noEvidence, "no-evidence", false, "keep no evidence: nobody can then verify a decision again")
+	f.BoolVar(&o.trustProxy, "behind-proxy", false, "no limits by address: all connections come from one proxy that passes TLS through")
+	f.DurationVar(&o.drain, "drain", 10*time.Second, "how long requests in progress may go on after SIGTERM")
+	return cmd
+}
+
+// gateDaemon is a gate that serves.
+type gateDaemon struct {
+	o      gateOptions
+	log    *slog.Logger
+	key    *identity.Private
+	trust  trustFile
+	store  store.Store
+	ledger *ledger.Log
+	gate   *grant.Gate
+	counts *server.Metrics
+	began  time.Time
+
+	evidence       atomic.Uint64 // files written
+	evidenceFailed atomic.Uint64
+
+	mu        sync.Mutex
+	signed    map[uint64][]byte // directories by epoch: the one in force and the one before
+	dir, last uint64            // their epochs
+	closers   []func()
+}
+
+func (g *gateDaemon) close() {
+	for i := len(g.closers) - 1; i >= 0; i-- {
+		g.closers[i]()
+	}
+}
+
+// serveGate runs until the command's context ends.
+func serveGate(cmd *cobra.Command, o gateOptions) error {
+	if o.near < 0 || o.drawn < 0 || o.near+o.drawn < 1 || o.near+o.drawn > 64 {
+		return usagef("--near %d --drawn %d: a challenge asks 1 to 64 beacons in all", o.near, o.drawn)
+	}
+	if o.policy == "" {
+		o.policy = filepath.Join(o.dir, gatePolicyName)
+	}
+	log, err := o.log.open(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	protect, err := o.keys.protector(cmd, false)
+	if err != nil {
+		return err
+	}
+	g := &gateDaemon{o: o, log: log, counts: server.NewMetrics(), began: time.Now(), signed: map[uint64][]byte{}}
+	defer g.close()
+	if err := g.open(cmd.Context(), protect); err != nil {
+		return err
+	}
+	return g.serve(cmd.Context())
+}
+
+// open reads the folder, opens store and ledger, and makes the gate.
+func (g *gateDaemon) open(ctx context.Context, protect identity.Protector) (err error) {
+	o := g.o
+	release, err := claimHome(o.dir, "ursa gate")
+	if err != nil {
+		return err
+	}
+	g.closers = append(g.closers, release)
+	if g.trust, err = homeTrust(o.dir, "gate"); err != nil {
+		return err
+	}
+	d, err := g.trust.openDirectory(o.directory, nil)
+	if err != nil {
+		return err
+	}
+	p, err := readPolicy(o.policy)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("no policy at %s: 'ursa gate policy set' writes one; without a policy nothing is granted", o.policy)
+	}
+	if err != nil {
+		return err
+	}
+	if g.key, err = identity.LoadKey(filepath.Join(o.dir, gateKeyName), protect); err != nil {
+		return err
+	}
+	if err := g.openStore(ctx); err != nil {
+		return err
+	}
+	g.gate, err = grant.New(ctx, grant.Config{Key: g.key, Store: g.store, Directory: d.Directory, Policy: p, Ledger: g.ledger, Metro: o.near, Random: o.drawn})
+	if errors.Is(err, grant.ErrDirectoryGate) {
+		return fmt.Errorf("%w: the directory's signers have to put %s in", err, filepath.Join(o.dir, gatePublicName))
+	}
+	if err != nil {
+		return err
+	}
+	g.remember(d)
+	return nil
+}
+
+func (g *gateDaemon) openStore(ctx context.Context) error {
+	st, err := store.OpenSQLite(ctx, filepath.Join(g.o.dir, gateStoreName), store.Options{})
+	if err != nil {
+		return err
+	}
+	g.store = st
+	g.closers = append(g.closers, func() { _ = st.Close() })
+	key, err := openLedgerKey(g.o.dir, g.key)
+	if err != nil {
+		return err
+	}
+	if g.ledger, err = ledger.OpenLog(ctx, ledger.LogConfig{Dir: filepath.Join(g.o.dir, gateLedgerDir), Key: key, Source: ledger.FromStore(st)}); err != nil {
+		return err
+	}
+	g.closers = append(g.closers, func() { _ = g.ledger.Close() })
+	if g.o.noEvidence {
+		return nil
+	}
+	return newHome(filepath.Join(g.o.dir, gateEvidenceDir))
+}
+
+// remember keeps the signed bytes of the directory in force, and of the one before, for evidence.
+func (g *gateDaemon) remember(d published) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if d.Epoch != g.dir {
+		g.last, g.dir = g.dir, d.Epoch
+	}
+	g.signed[d.Epoch] = d.signed
+	for epoch := range g.signed {
+		if epoch != g.dir && epoch != g.last {
+			delete(g.signed, epoch)
+		}
+	}
+}
+
+// serve opens the sockets and answers until the context ends.
+func (g *gateDaemon) serve(ctx context.Context) error {
+	s, err := server.New(server.Config{Gate: g.gate, Log: g.log, Decided: g.keep, Metrics: g.counts, TrustProxy: g.o.trustProxy,
+		Ledger: ledger.Handler(g.ledger.Dir())})
+	if err != nil {
+		return err
+	}
+	udp, tcp, err := listenBoth(g.o.listen)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = udp.Close() }()
+	defer func() { _ = tcp.Close() }()
+	stop, err := g.operators()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	failed := make(chan error, 2)
+	go func() { failed <- s.ServeQUIC(udp) }()
+	go func() { failed <- s.ServeTCP(tcp) }()
+	g.log.Info("gate serves", "gate", g.key.ID().Short(), "address", udp.LocalAddr().String(), "epoch", g.gate.Directory().Epoch,
+		"policy", g.gate.Policy().Name, "version", g.gate.Policy().Version)
+	running := 2
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		running--
+	}
+	g.log.Info("gate ends", "gate", g.key.ID().Short())
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.o.drain)
+	defer cancel()
+	if late := s.Shutdown(grace); late != nil {
+		_ = s.Close()
+	}
+	for ; running > 0; running-- {
+		err = errors.Join(err, <-failed)
+	}
+	return err
+}
+
+// listenBoth opens UDP and TCP on the same port; with port 0 the system chooses it for UDP.
+func listenBoth(address string) (*net.UDPConn, net.Listener, error) {
+	udp, err := listenUDP("--listen", address)
+	if err != nil {
+		return nil, nil, err
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err == nil {
+		address = net.JoinHostPort(host, fmt.Sprint(udp.LocalAddr().(*net.UDPAddr).Port))
+	}
+	tcp, err := listenTCP("--listen", address)
+	if err != nil {
+		_ = udp.Close()
+		return nil, nil, err
+	}
+	return udp, tcp, nil
+}
+
+// operators opens what the defender reaches: the folder's socket, SIGHUP, and the metrics address.
+func (g *gateDaemon) operators() (stop func(), err error) {
+	var stops []func()
+	stop = func() {
+		for i := len(stops) - 1; i >= 0; i-- {
+			stops[i]()
+		}
+	}
+	mux := statusHandler(func() any { return g.status() }).(*http.ServeMux)
+	mux.HandleFunc("POST /order", g.order)
+	end, err := control(g.o.dir, mux)
+	if err != nil {
+		return stop, err
+	}
+	stops = append(stops, end, onHangup(func() {
+		if err := g.reload(context.Background()); err != nil {
+			g.log.Error("reload refused; what is in force stays", "error", err)
+		}
+	}))
+	if g.o.metrics == "" {
+		return stop, nil
+	}
+	l, err := listenTCP("--metrics", g.o.metrics)
+	if err != nil {
+		stop()
+		return func() {}, err
+	}
+	open := statusHandler(func() any { return g.status() }).(*http.ServeMux)
+	open.Handle("GET /metrics", g.counts.Handler())
+	stops = append(stops, serveHTTP(l, open))
+	return stop, nil
+}
+
+// order takes one order of the defender.
+func (g *gateDaemon) order(w http.ResponseWriter, r *http.Request) {
+	var o gateOrder
+	d := json.NewDecoder(io.LimitReader(r.Body, maxSmallFile))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&o); err != nil {
+		http.Error(w, "not an order: "+oneLine(err.Error()), http.StatusBadRequest)
+		return
+	}
+	var list []coreAccount
+	var err error
+	if o.Do == orderReload {
+		list, err = []coreAccount{}, g.reload(r.Context())
+	} else {
+		list, err = fulfil(r.Context(), g.o.dir, g.store, o)
+	}
+	if err != nil {
+		http.Error(w, oneLine(err.Error()), http.StatusUnprocessableEntity)
+		return
+	}
+	if o.Do != orderList {
+		g.log.Info("order", "do", o.Do, "core", o.Core.ID.Short(), "prefix", o.Prefix)
+	}
+	answerJSON(w, list)
+}
+
+// reload puts a newer directory and a newer policy into force. What is refused changes nothing of the other.
+func (g *gateDaemon) reload(ctx context.Context) error {
+	d, err := g.trust.openDirectory(g.o.directory, g.gate.Directory())
+	if err == nil && d.Epoch != g.gate.Directory().Epoch {
+		g.remember(d)
+		if err = g.gate.SetDirectory(ctx, d.Directory); err == nil {
+			g.log.Info("directory in force", "epoch", d.Epoch, "beacons", len(d.Beacons))
+		}
+	}
+	p, perr := readPolicy(g.o.policy)
+	if perr == nil && !samePolicy(p, g.gate.Policy()) {
+		if perr = g.gate.SetPolicy(ctx, p); perr == nil {
+			g.log.Info("policy in force", "name", p.Name, "version", p.Version)
+		}
+	}
+	return errors.Join(err, perr)
+}
+
+func samePolicy(a, b policy.Policy) bool {
+	x, errX := a.Hash()
+	y, errY := b.Hash()
+	return errX == nil && errY == nil && x == y
+}
+
+// keep writes the sealed evidence of a decision, before its answer is sent.
+func (g *gateDaemon) keep(r grant.Request, d grant.Decision) {
+	if g.o.noEvidence || d.Repeated || d.Record.DecidedUnixNS == 0 {
+		return
+	}
+	if err := g.seal(r, d); err != nil {
+		g.evidenceFailed.Add(1)
+		g.log.Error("evidence is lost", "core", r.Core.Short(), "error", err)
+		return
+	}
+	g.evidence.Add(1)
+}
+
+func (g *gateDaemon) seal(r grant.Request, d grant.Decision) error {
+	epoch := g.gate.Directory().Epoch
+	if d.Finding.Verified != nil {
+		epoch = d.Finding.Verified.Asked.Challenge().DirectoryEpoch
+	}
+	g.mu.Lock()
+	signed := g.signed[epoch]
+	g.mu.Unlock()
+	file, err := evidence.Seal(g.key, signed, g.trust.trust(), r, d)
+	if err != nil {
+		return err
+	}
+	word := "granted"
+	if !d.Granted {
+		word = "denied-" + d.RefusedBy
+	}
+	at := time.Unix(0, d.Record.DecidedUnixNS).UTC().Format("20060102T150405.000000000Z")
+	return writeWhole(filepath.Join(g.o.dir, gateEvidenceDir, at+"-"+r.Core.Short()+"-"+word+".ursa"), file, 0o600)
+}
+
+// gateStatus is what /status says.
+type gateStatus struct {
+	Gate           identity.ID `json:"gate"`
+	UptimeS        int64       `json:"uptime_s"`
+	Ready          bool        `json:"ready"`
+	Trouble        string      `json:"trouble,omitempty"`
+	Epoch          uint64      `json:"directory_epoch"`
+	EpochExpires   string      `json:"directory_expires_at"`
+	Policy         string      `json:"policy"`
+	PolicyVersion  uint64      `json:"policy_version"`
+	Leaves         uint64      `json:"ledger_leaves"`
+	Evidence       uint64      `json:"evidence_written"`
+	EvidenceFailed uint64      `json:"evidence_failed"`
+}
+
+func (g *gateDaemon) status() gateStatus {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	d, p := g.gate.Directory(), g.gate.Policy()
+	s := gateStatus{Gate: g.key.ID(), UptimeS: int64(time.Since(g.began).Seconds()), Ready: true, Epoch: d.Epoch, EpochExpires: utc(d.ExpiresUnixNS),
+		Policy: p.Name, PolicyVersion: p.Version, Evidence: g.evidence.Load(), EvidenceFailed: g.evidenceFailed.Load()}
+	if err := g.gate.Ready(ctx); err != nil {
+		s.Ready, s.Trouble = false, oneLine(err.Error())
+	}
+	if head, err := g.store.Head(ctx); err == nil {
+		s.Leaves = head.Size
+	}
+	return s
+}
