@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -131,6 +132,9 @@ func newUp(f upFlags, command []string) (*up, error) {
 			return nil, fmt.Errorf("cannot find this program to run its own workload: %w", err)
 		}
 		u.command = []string{self, spinName}
+	}
+	if _, err := exec.LookPath(u.command[0]); err != nil {
+		return nil, usagef("%q cannot be run: name a program behind --", u.command[0])
 	}
 	return u, nil
 }

@@ -47,6 +47,7 @@ func TestMistakesOfAUser(t *testing.T) {
 		{[]string{"up", "--once", "--attack", "relay", "--permit", "WORLD"}, exitUsage, "outside"},
 		{[]string{"up", "--onec"}, exitUsage, "--help"},
 		{[]string{"up", "sleep", "1"}, exitUsage, "behind --"},
+		{[]string{"up", "--", filepath.Join(dir, "none")}, exitUsage, "cannot be run"},
 		{[]string{"up", "--once", "--data", filepath.Join(dir, "nowhere")}, exitFailed, "nodes.csv"},
 		{[]string{"up", "--once", "--data", dir}, exitFailed, "rtt.csv:2"},
 		{[]string{"verify"}, exitUsage, "ursa verify PROOF"},
