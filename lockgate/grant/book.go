@@ -24,10 +24,12 @@ type page struct {
 
 // running is a lease that is out, with what it rested on.
 type running struct {
-	c       Case
-	request [16]byte
-	until   time.Time
-	halted  string // why it does not stand any more; empty: it does
+	c          Case
+	f          Finding
+	permitHash [32]byte
+	request    [16]byte
+	until      time.Time
+	halted     string // why it does not stand any more; empty: it does
 }
 
 // entry is one challenge.

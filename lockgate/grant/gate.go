@@ -36,6 +36,9 @@ type Config struct {
 	// checkpoint before the lease is sent; ledger.Log is one.
 	Ledger Publisher
 
+	// Audiences may be named in tokens; none: no tokens.
+	Audiences []string
+
 	// MustRevoke makes the gate grant only while a list of revocations is in
 	// force; see SetRevocations.
 	MustRevoke bool

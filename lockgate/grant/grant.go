@@ -168,7 +168,7 @@ func (g *Gate) decide(ctx context.Context, r Request, hash [32]byte, a store.Acc
 		return out, nil
 	}
 	g.book.use(r.Core, e, hash, nil)
-	g.book.run(r.Core, &running{c: c, request: r.RequestID, until: now.Add(f.Life)})
+	g.book.run(r.Core, &running{c: c, f: f, permitHash: rec.PermitHash, request: r.RequestID, until: now.Add(f.Life)})
 	// Durable by now; sent only when the ledger shows it. If that takes too long
 	// the core sends the same request again and gets the same bytes.
 	if err := g.published(ctx, out.Record.Leaf); err != nil {

@@ -130,3 +130,47 @@ func TestRevocationEpochsOnlyGrow(t *testing.T) {
 		t.Error("a region that nobody knows was revoked")
 	}
 }
+
+// TestTokens: an inside verdict is handed on while its lease is out, to those
+// who are listed, and not after it fell.
+func TestTokens(t *testing.T) {
+	s := granttest.New(t, granttest.WithGate(func(c *grant.Config) { c.Audiences = []string{"vault"} }))
+	c := s.Core
+	q := grant.TokenQuestion{Core: c.Key.ID(), Audience: "vault", Nonce: "0123456789"}
+	refused := func(q grant.TokenQuestion) string {
+		_, err := s.Gate.Token(t.Context(), q)
+		var no *grant.Denial
+		if !errors.As(err, &no) {
+			t.Fatalf("not refused: %v", err)
+		}
+		return no.RefusedBy
+	}
+	if by := refused(q); by != grant.RefusedToken {
+		t.Errorf("before any lease: %q", by)
+	}
+	proof, hash := s.Prove(c, s.Ask(c))
+	r := s.Request(c, proof, 10)
+	if d := try(t, s, r); !d.Granted {
+		t.Fatal(d.RefusedBy)
+	}
+	c.Chain, q.RequestID = hash, r.RequestID
+	claims, err := s.Gate.Token(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if claims.Subject != c.Key.ID().String() || claims.Permit != "DE" || !slices.Equal(claims.Jurisdictions, []string{"DE"}) ||
+		claims.Platform != "sim" || claims.Speed != "vacuum" || !claims.Expires.After(claims.IssuedAt) || claims.PermitHash == "" {
+		t.Errorf("%+v", claims)
+	}
+	other := q
+	other.Audience = "somebody"
+	if by := refused(other); by != grant.RefusedToken {
+		t.Errorf("another audience: %q", by)
+	}
+	if _, err := s.Gate.SetRevocations(t.Context(), list(1, revoke.Entry{Kind: revoke.Region, Name: "DE", Reason: "talks"})); err != nil {
+		t.Fatal(err)
+	}
+	if by := refused(q); by != grant.RefusedRevoked {
+		t.Errorf("a verdict that fell: %q", by)
+	}
+}

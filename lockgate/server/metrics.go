@@ -48,7 +48,7 @@ func (m *Metrics) request(path string, status int, took time.Duration) {
 		return
 	}
 	switch path {
-	case api.PathChallenge, api.PathLease, api.PathKey, api.PathBurn:
+	case api.PathChallenge, api.PathLease, api.PathKey, api.PathBurn, api.PathToken:
 	default:
 		path = "other"
 	}

@@ -33,6 +33,7 @@ import (
 	"github.com/ursa-virtual/ursa/lockgate/grant"
 	"github.com/ursa-virtual/ursa/lockgate/lock"
 	"github.com/ursa-virtual/ursa/lockgate/server/api"
+	"github.com/ursa-virtual/ursa/lockgate/token"
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
 
@@ -41,6 +42,7 @@ type Gate interface {
 	Challenge(ctx context.Context, q grant.Question) ([]byte, error)
 	Grant(ctx context.Context, r grant.Request) (grant.Decision, error)
 	Burn(ctx context.Context, q grant.BurnQuestion) (grant.Receipt, error)
+	Token(ctx context.Context, q grant.TokenQuestion) (token.Claims, error)
 	StepKey(ctx context.Context, q grant.StepQuestion) (lock.Key, error)
 	Key(ctx context.Context, core identity.ID) (identity.Public, error)
 	Ready(ctx context.Context) error
@@ -53,6 +55,7 @@ type Config struct {
 	Log     *slog.Logger                            // nil: discarded
 	Decided func(r grant.Request, d grant.Decision) // told of every decision before it is sent; nil: nobody
 	Metrics *Metrics                                // nil: not counted
+	Tokens  *token.Issuer                           // signs tokens; nil: there are none
 	Ledger  http.Handler                            // what readers see under api.PathLedger; nil: nothing
 
 	Timeout    time.Duration // for reading a request, and for answering it; 0: 10 s
@@ -194,6 +197,9 @@ func (s *Server) routes() {
 		s.mux.Handle("GET "+api.PathLedger, http.StripPrefix(api.PathLedger, s.cfg.Ledger))
 	}
 	s.mux.HandleFunc("POST "+api.PathChallenge, s.guard(api.MaxQuestion, s.challenge))
+	if s.cfg.Tokens != nil {
+		s.mux.HandleFunc("POST "+api.PathToken, s.guard(api.MaxQuestion, s.token))
+	}
 	s.mux.HandleFunc("POST "+api.PathBurn, s.guard(api.MaxQuestion, s.burn))
 	s.mux.HandleFunc("POST "+api.PathKey, s.guard(api.MaxQuestion, s.step))
 	s.mux.HandleFunc("POST "+api.PathLease, s.guard(api.MaxLeaseRequest, s.lease))

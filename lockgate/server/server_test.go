@@ -25,6 +25,7 @@ import (
 	"github.com/ursa-virtual/ursa/lockgate/server"
 	"github.com/ursa-virtual/ursa/lockgate/server/api"
 	"github.com/ursa-virtual/ursa/lockgate/server/client"
+	"github.com/ursa-virtual/ursa/lockgate/token"
 	"github.com/ursa-virtual/ursa/topology/earth"
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
@@ -168,6 +169,39 @@ func TestCombinedOverTheNetwork(t *testing.T) {
 		t.Errorf("%d steps were opened, %d units burnt", opened.Load(), burnt.Load())
 	}
 	if err := s.Store.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTokensOverTheNetwork(t *testing.T) {
+	key, err := token.NewKey(token.ES256, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer, err := token.NewIssuer("https://gate.test", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := granttest.New(t, granttest.WithGate(func(c *grant.Config) { c.Audiences = []string{"vault"} }))
+	_, quicAt, _ := serve(t, s, func(c *server.Config) { c.Tokens = issuer })
+	c := dial(t, s.Core.Key, quicAt, "")
+	proof, _ := s.Prove(s.Core, s.Ask(s.Core))
+	r := s.Request(s.Core, proof, 10)
+	if d, err := s.Gate.Grant(t.Context(), r); err != nil || !d.Granted {
+		t.Fatal(err, d.RefusedBy)
+	}
+	jwt, err := c.Token(t.Context(), r.RequestID, "vault", "", api.FormJWT)
+	if err != nil || bytes.Count(jwt, []byte(".")) != 2 {
+		t.Fatalf("%q %v", jwt, err)
+	}
+	if eat, err := c.Token(t.Context(), r.RequestID, "vault", "0123456789", api.FormEAT); err != nil || len(eat) == 0 {
+		t.Fatal(err)
+	}
+	var no *core.Denied
+	if _, err := c.Token(t.Context(), r.RequestID, "somebody", "", api.FormJWT); !errors.As(err, &no) || no.RefusedBy != grant.RefusedToken {
+		t.Error(err)
+	}
+	if _, err := c.Token(t.Context(), r.RequestID, "vault", "", "paper"); !errors.Is(err, client.ErrRefused) {
 		t.Error(err)
 	}
 }

@@ -5,6 +5,7 @@
 //	POST /v1/lease       a signed LeaseRequest    → 200: a lease envelope
 //	POST /v1/burn        a signed BurnRequest     → 200: a BurnReceipt
 //	POST /v1/key         a signed StepRequest     → 200: a StepAnswer
+//	POST /v1/token       a signed TokenRequest    → 200: a TokenAnswer
 //	GET  /v1/ledger/…    checkpoint and tiles of the ledger (C2SP tlog-tiles)
 //	GET  /healthz        the process lives        → 200
 //	GET  /readyz         it could grant           → 200, else 503
@@ -48,6 +49,7 @@ const (
 	PathLease     = "/v1/lease"
 	PathBurn      = "/v1/burn"
 	PathKey       = "/v1/key"
+	PathToken     = "/v1/token"
 	PathLedger    = "/v1/ledger/"
 	PathHealth    = "/healthz"
 	PathReady     = "/readyz"
@@ -68,6 +70,7 @@ const (
 	TypeQuestion identity.ObjectType = "question"
 	TypeStep     identity.ObjectType = "step"
 	TypeBurn     identity.ObjectType = "burn"
+	TypeToken    identity.ObjectType = "token"
 	TypeRequest                      = identity.TypeRequest
 )
 
@@ -146,6 +149,45 @@ type LeaseRequest struct {
 	Proof     []byte      `cbor:"8,keyasint"`
 	Binding   [32]byte    `cbor:"9,keyasint"`  // of this connection
 	Burn      [16]byte    `cbor:"10,keyasint"` // the burn that pays; zero: none
+}
+
+// TokenRequest asks for a token about the verdict behind a lease that is out.
+type TokenRequest struct {
+	Version   uint64      `cbor:"1,keyasint"`
+	Core      identity.ID `cbor:"2,keyasint"`
+	RequestID [16]byte    `cbor:"3,keyasint"` // of the request that was answered with the lease
+	Audience  string      `cbor:"4,keyasint"` // who is to rely on it
+	Nonce     string      `cbor:"5,keyasint"` // of that one; may be empty
+	Form      string      `cbor:"6,keyasint"` // FormJWT or FormEAT
+	Binding   [32]byte    `cbor:"7,keyasint"` // of this connection
+}
+
+// The forms of a token.
+const (
+	FormJWT = "jwt"
+	FormEAT = "eat"
+)
+
+// TokenAnswer is the token.
+type TokenAnswer struct {
+	Version uint64 `cbor:"1,keyasint"`
+	Token   []byte `cbor:"2,keyasint"`
+}
+
+// Encode is the body of the answer.
+func (a TokenAnswer) Encode() ([]byte, error) {
+	a.Version = Version
+	return canon.Marshal(a)
+}
+
+// DecodeTokenAnswer reads the body of the answer.
+func DecodeTokenAnswer(b []byte) (v TokenAnswer, err error) {
+	return v, decode(b, &v, MaxAnswer, func() uint64 { return v.Version })
+}
+
+// DecodeTokenRequest reads the payload of a token request's envelope.
+func DecodeTokenRequest(payload []byte) (v TokenRequest, err error) {
+	return v, decode(payload, &v, MaxQuestion, func() uint64 { return v.Version })
 }
 
 // StepRequest asks for the key of a later step of the newest lease.

@@ -154,6 +154,23 @@ func (c *Client) Burn(ctx context.Context, id [16]byte, units lock.Units) error 
 	return nil
 }
 
+// Token asks for a token about the verdict behind the lease that a request was
+// answered with: form is api.FormJWT or api.FormEAT.
+func (c *Client) Token(ctx context.Context, request [16]byte, audience, nonce, form string) ([]byte, error) {
+	body, err := c.post(ctx, api.PathToken, func(binding [32]byte) ([]byte, error) {
+		return api.Seal(c.cfg.Key, api.TypeToken, api.TokenRequest{Version: api.Version, Core: c.cfg.Key.ID(), RequestID: request,
+			Audience: audience, Nonce: nonce, Form: form, Binding: binding})
+	})
+	if err != nil {
+		return nil, err
+	}
+	a, err := api.DecodeTokenAnswer(body)
+	if err != nil {
+		return nil, ErrAnswer
+	}
+	return a.Token, nil
+}
+
 // post signs a body for the present connection and sends it.
 func (c *Client) post(ctx context.Context, path string, seal func(binding [32]byte) ([]byte, error)) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
