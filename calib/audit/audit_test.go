@@ -3,6 +3,7 @@ package audit_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -309,5 +310,33 @@ func TestMovedSinceLastTime(t *testing.T) {
 	}
 	if _, err := audit.Moved(nil, before, audit.Options{}); !errors.Is(err, audit.ErrNoSet) {
 		t.Errorf("nothing before: %v", err)
+	}
+}
+
+// Where everybody contradicts a node there is no third party left to ask; five places that agree are enough then, and four are not.
+func TestContradictedByEverybody(t *testing.T) {
+	for _, c := range []struct {
+		others    int
+		convicted bool
+	}{{12, true}, {4, false}} {
+		nodes := []dataset.Node{{ID: "liar", At: earth.LatLon{Lat: -40, Lon: 150}}}
+		for i := range c.others {
+			nodes = append(nodes, dataset.Node{ID: fmt.Sprintf("n%d", i), At: earth.LatLon{Lat: 48, Lon: float64(i) * 2}})
+		}
+		set, err := dataset.New("one against all", nodes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range nodes {
+			for j := range i {
+				if err := set.Add(i, j, earth.RTTFromMillis(25), false); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		r := run(t, set, audit.Options{})
+		if got := len(r.Convicted) == 1 && r.Convicted[0].ID == "liar"; got != c.convicted || len(r.Convicted)+len(r.Suspected) == 0 {
+			t.Errorf("%d accusers: convicted %+v, suspected %d", c.others, r.Convicted, len(r.Suspected))
+		}
 	}
 }

@@ -210,6 +210,8 @@ func (e *examination) judge(a accusation) (bool, string) {
 	switch {
 	case e.theorem:
 		return true, fmt.Sprintf("in every explanation by at most %d liars", e.maxLiars)
+	case 2*e.g.adj[a.node].count() > e.f.peers(a.node) && e.distinctPlaces(accusers) >= minThirds: // who is left to ask?
+		return true, "contradicted by most of all nodes it was measured with, from at least five places"
 	case a.place < 0 || e.w.thirds(a.node) < minThirds:
 		return false, "in every smallest explanation, but too few third parties to ask"
 	case 2*e.g.adj[a.node].count() > e.f.peers(a.node):
