@@ -32,10 +32,10 @@ func fleetOf(n, liars int, seed uint64) ([]model.Node, matrix) {
 	return nodes, m
 }
 
-// One liar in twenty-five pulls no honest beacon's bestline, nor the fleet's, below the honest pairs', and moves no offset by more than
+// One liar in thirty-three pulls no honest beacon's bestline, nor the fleet's, below the honest pairs', and moves no offset by more than
 // a few milliseconds of a hundred: the quickest pairs are set aside, and a median does not look at sizes.
 func TestLiarsMoveNobodysBestline(t *testing.T) {
-	const n, liars = 100, 4
+	const n, liars = 100, 3
 	fit := func(k int) *model.Model {
 		nodes, m := fleetOf(n, k, 9)
 		got, err := model.Fit(nodes, m, dates)

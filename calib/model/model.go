@@ -153,7 +153,7 @@ func beacons(nodes []Node, pairs []Pair, ends [][2]int, c *Curve) ([]Beacon, *Be
 
 // trim is the share of the quickest pairs, by their delay over light in fibre, that a beacon's bestline does not look at: a line under
 // all points belongs to the greatest liar. Of the fleet's pairs such a share of liars spoils twice as many.
-const trim = 0.05
+const trim = 0.03
 
 // trimmedBestline is CBG's line under what is left: with as many liars at most, none lies below the honest pairs' own.
 func trimmedBestline(points []XY, trim float64) *Bestline {
@@ -162,7 +162,7 @@ func trimmedBestline(points []XY, trim float64) *Bestline {
 	slices.SortFunc(sorted, func(a, b XY) int {
 		return stdcmp.Or(stdcmp.Compare(excess(a), excess(b)), stdcmp.Compare(a.KM, b.KM))
 	})
-	left := sorted[int(trim*float64(len(sorted))):]
+	left := sorted[int(math.Ceil(trim*float64(len(sorted)))):]
 	if len(left) < 3 {
 		return nil
 	}
