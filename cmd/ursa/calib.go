@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ursa-virtual/ursa/calib/audit"
-	"github.com/ursa-virtual/ursa/calib/audit/chart"
+	"github.com/ursa-virtual/ursa/calib/chart"
 	"github.com/ursa-virtual/ursa/calib/dataset"
 	"github.com/ursa-virtual/ursa/calib/drift"
 	"github.com/ursa-virtual/ursa/topology/atlas"
@@ -32,7 +32,7 @@ func calibCommand() *cobra.Command {
 		Example: "  ursa calib audit --data ../shared/data/wonderproxy-2020\n  ursa calib audit --data measured --json\n" +
 			"  ursa calib watch --series weekly.csv.gz",
 	}
-	cmd.AddCommand(calibRunCommand(), calibFitCommand(), calibAuditCommand(), calibWatchCommand())
+	cmd.AddCommand(calibRunCommand(), calibFitCommand(), calibAuditCommand(), calibWatchCommand(), calibReportCommand())
 	return cmd
 }
 
@@ -66,7 +66,7 @@ func calibAuditCommand() *cobra.Command {
 	flags.Float64Var(&o.claimKM, "claim-unc", 25, "how far an honest node may stand from its claimed coordinates, in km")
 	flags.StringVar(&o.since, "since", "", "folder of an earlier measurement of the same nodes: who has moved?")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object")
-	flags.StringVar(&o.plot, "plot", "", "draw the contradictions as SVG into this file")
+	flags.StringVar(&o.plot, "plot", "", "draw a map of the contradictions into this `FILE`, .svg or .png")
 	return cmd
 }
 
@@ -179,11 +179,15 @@ func calibCountries(at earth.LatLon, within earth.Metres) []string {
 }
 
 func calibPlot(path string, set *dataset.Set, r audit.Report) error {
+	format, err := chart.FormatOf(path)
+	if err != nil {
+		return usagef("--plot: %w", err)
+	}
 	file, err := os.Create(path)
 	if err != nil {
 		return usagef("--plot: %w", err)
 	}
-	if err := chart.Write(file, set, r); err != nil {
+	if err := chart.Map(file, format, set, r); err != nil {
 		file.Close()
 		return fmt.Errorf("--plot: %w", err)
 	}

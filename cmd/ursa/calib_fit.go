@@ -45,7 +45,7 @@ func calibFitCommand() *cobra.Command {
 	flags.StringVar(&o.data, "data", "", "folder of the measured set")
 	flags.StringVar(&o.name, "name", "", "the model's name (default: the set's)")
 	flags.StringArrayVar(&o.score, "score", nil, "folder of another measured set to try the model on; may be repeated")
-	flags.DurationVar(&o.valid, "valid", 30*24*time.Hour, "how long the model is valid")
+	flags.DurationVar(&o.valid, "valid", calibValid, "how long the model is valid")
 	flags.StringVar(&o.out, "out", "", "write the signed model into this file")
 	flags.StringVar(&o.key, "key", "", "key file that signs the model")
 	flags.StringVar(&o.passphrase, "passphrase-file", "", "file with the passphrase of the key file, without its last newline")
@@ -53,10 +53,14 @@ func calibFitCommand() *cobra.Command {
 	return cmd
 }
 
-// calibScore is how a model does on another set: the share of pairs within its 95 % band.
+// calibValid is how long a model is valid when nobody says otherwise.
+const calibValid = 30 * 24 * time.Hour
+
+// calibScore is how a model does on another set: the share of pairs within its 95 % band. One half of the pairs chooses the curve, the
+// other half is counted.
 type calibScore struct {
 	Data     string  `json:"data"`
-	Pairs    int     `json:"pairs"`
+	Pairs    int     `json:"pairs"` // counted
 	AsItIs   float64 `json:"within_95"`
 	Adapted  float64 `json:"within_95_adapted"`
 	Selected string  `json:"selected"` // "own" or the profile that suits the set better
@@ -75,15 +79,11 @@ func (o *calibFitFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	nodes := make([]model.Node, set.Len())
-	for i, n := range set.Nodes {
-		nodes[i] = model.Node{ID: n.ID, At: n.At}
-	}
 	if o.name == "" {
 		o.name = set.Name
 	}
 	now := time.Now()
-	m, err := model.Fit(nodes, set, model.Options{Name: o.name, Issued: now, Expires: now.Add(o.valid)})
+	m, err := model.Fit(calibNodes(set), set, model.Options{Name: o.name, Issued: now, Expires: now.Add(o.valid)})
 	if err != nil {
 		return err
 	}
@@ -106,6 +106,15 @@ func (o *calibFitFlags) run(cmd *cobra.Command) error {
 	return calibFitText(cmd.OutOrStdout(), m, dropped, scores)
 }
 
+// calibNodes are the nodes of a set as a fit wants them.
+func calibNodes(set *dataset.Set) []model.Node {
+	nodes := make([]model.Node, set.Len())
+	for i, n := range set.Nodes {
+		nodes[i] = model.Node{ID: n.ID, At: n.At}
+	}
+	return nodes
+}
+
 // calibClean loads a set and takes out what the audit convicts and refuses.
 func calibClean(flag, dir string) (*dataset.Set, []string, error) {
 	set, err := calibLoad(flag, dir)
@@ -125,24 +134,31 @@ func calibTry(m *model.Model, dir string) (calibScore, error) {
 	if err != nil {
 		return calibScore{}, err
 	}
-	var pairs []model.Pair
+	var choose, judge []model.Pair
 	for i, a := range set.Nodes {
 		for j, b := range set.Nodes[:i] {
-			if rtt, ok := set.RTT(i, j); ok {
-				pairs = append(pairs, model.Pair{Distance: model.Kilometres(earth.GreatCircle(a.At, b.At).Kilometres()), RTT: rtt})
+			rtt, ok := set.RTT(i, j)
+			if !ok {
+				continue
+			}
+			p := model.Pair{Distance: model.Kilometres(earth.GreatCircle(a.At, b.At).Kilometres()), RTT: rtt}
+			if len(choose) <= len(judge) {
+				choose = append(choose, p)
+			} else {
+				judge = append(judge, p)
 			}
 		}
 	}
-	s := calibScore{Data: set.Name, Pairs: len(pairs), Selected: "own"}
-	curve, profile, err := m.Adapt(pairs)
+	s := calibScore{Data: set.Name, Pairs: len(judge), Selected: "own"}
+	curve, profile, err := m.Adapt(choose)
 	if err != nil {
 		return s, fmt.Errorf("%s: %w", set.Name, err)
 	}
 	if profile.Valid() {
 		s.Selected = profile.String()
 	}
-	s.AsItIs, _ = m.Curve.Within(0.95, pairs)
-	s.Adapted, _ = curve.Within(0.95, pairs)
+	s.AsItIs, _ = m.Curve.Within(0.95, judge)
+	s.Adapted, _ = curve.Within(0.95, judge)
 	return s, nil
 }
 
