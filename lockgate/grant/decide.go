@@ -191,11 +191,27 @@ func (f Finding) weigh(c Case) Finding {
 	if f.Units = min(f.Units, c.Available); f.Units == 0 {
 		return f.refuse(RefusedBudget, "the wallet, or the burn, holds nothing more")
 	}
-	f.Life = f.Verdict.StaysInside(time.Duration(*c.Policy.LeaseTTLMS) * time.Millisecond)
-	if f.Life <= 0 {
+	if f.Life = life(c, f); f.Life <= 0 {
 		return f.refuse(RefusedLife, "a core moving at v_max would leave the permitted region at once")
 	}
 	return f
+}
+
+// life is how long a lease may live: no longer than the policy says, than the
+// proof would still be young enough, and than the region, growing at v_max, stays
+// inside. Most often it does to the end, which one judgement shows; only else the
+// last moment is searched for.
+func life(c Case, f Finding) time.Duration {
+	limit := time.Duration(*c.Policy.LeaseTTLMS) * time.Millisecond
+	limit = min(limit, time.Duration(*c.Policy.MaxAgeMS)*time.Millisecond-c.Age).Truncate(time.Millisecond)
+	if limit <= 0 {
+		return 0
+	}
+	later, err := Judge(standing(f.Verified.Facts, c.Revoked), c.Policy, c.Age+limit, c.Permit, nil)
+	if err == nil && later.Inside() {
+		return limit
+	}
+	return f.Verdict.StaysInside(limit)
 }
 
 // appetite is the most that a core may get now, so that it never holds more than

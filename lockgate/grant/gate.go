@@ -310,6 +310,11 @@ func (g *Gate) Ready(ctx context.Context) error {
 	if p := g.rules.Load().policy; now < *p.NotBeforeUnixNS || now >= *p.NotAfterUnixNS {
 		return fmt.Errorf("grant: policy %q version %d is not in force", p.Name, p.Version)
 	}
+	if g.cfg.MustRevoke {
+		if err := g.rules.Load().revoked.ValidAt(now); err != nil {
+			return fmt.Errorf("grant: %w", err)
+		}
+	}
 	_, err := g.cfg.Store.Head(ctx)
 	return err
 }
