@@ -117,23 +117,24 @@ func (a *Appraiser) Appraise(encoded []byte, w Want) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.judge(e, claims, w.NowUnixNS); err != nil {
+	if err := Judge(e.Platform, claims, ReportData(e.Subject, e.Nonce), a.policy, w.NowUnixNS); err != nil {
 		return nil, err
 	}
 	return a.conclude(encoded, e, claims, w.NowUnixNS)
 }
 
-// judge holds the rules that are the same for all platforms: a genuine report can still be unacceptable.
-func (a *Appraiser) judge(e Evidence, c Claims, now int64) error {
+// Judge holds the rules that are the same for all platforms: a genuine report can still be unacceptable. It is the part of Appraise from
+// ErrReportData on.
+func Judge(platform Platform, c Claims, reportData [32]byte, policy Policy, now int64) error {
 	switch {
-	case c.ReportData != ReportData(e.Subject, e.Nonce):
+	case c.ReportData != reportData:
 		return ErrReportData
 	case c.Debug:
 		return ErrDebug
 	case c.Migratable:
 		return ErrMigratable
 	}
-	if err := a.policy.allows(e.Platform, Configured(c.Measurement, c.Configuration), c.TCB); err != nil {
+	if err := policy.allows(platform, Configured(c.Measurement, c.Configuration), c.TCB); err != nil {
 		return fmt.Errorf("evidence: %w", err)
 	}
 	switch {
