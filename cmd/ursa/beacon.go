@@ -34,7 +34,8 @@ func beaconCommand() *cobra.Command {
 			"  ursa beacon serve --dir fra --directory directory.ursa --attest-result result --listen 192.0.2.7:4433\n" +
 			"  ursa beacon status",
 	}
-	cmd.AddCommand(beaconInitCommand(), beaconServeCommand(), beaconStatusCommand(), beaconUnitCommand(), beaconContainerCommand())
+	cmd.AddCommand(beaconInitCommand(), beaconServeCommand(), beaconStatusCommand(), beaconRelayCommand(), beaconUnitCommand(),
+		beaconContainerCommand())
 	return cmd
 }
 
