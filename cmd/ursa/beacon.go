@@ -134,6 +134,7 @@ func beaconServeCommand() *cobra.Command {
 	o.keys.register(cmd)
 	o.passport.register(cmd)
 	o.log.register(cmd)
+	o.receiver.register(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.dir, "dir", ".", "the beacon's `DIR`, which 'beacon init' made")
 	f.StringVar(&o.directory, "directory", "", "`FILE` of the signed directory")

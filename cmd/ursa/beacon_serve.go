@@ -32,6 +32,7 @@ type beaconOptions struct {
 	keys                                  keyFlags
 	passport                              passportFlags
 	log                                   logFlag
+	receiver                              receiverFlags
 	dir, directory, listen, metrics, path string
 	drain                                 time.Duration
 }
@@ -78,7 +79,14 @@ func serveBeacon(cmd *cobra.Command, o beaconOptions) error {
 	if err != nil {
 		return err
 	}
-	b := &beaconDaemon{o: o, log: log, began: time.Now(), metrics: prometheus.NewRegistry(), hangup: make(chan struct{}, 1)}
+	hangup := make(chan struct{}, 1)
+	defer onHangup(func() { // from the first moment on: before, the signal ends the process
+		select {
+		case hangup <- struct{}{}:
+		default:
+		}
+	})()
+	b := &beaconDaemon{o: o, log: log, began: time.Now(), metrics: prometheus.NewRegistry(), hangup: hangup}
 	if b.trust, err = homeTrust(o.dir, "beacon"); err != nil {
 		return err
 	}
@@ -100,6 +108,11 @@ func serveBeacon(cmd *cobra.Command, o beaconOptions) error {
 	}
 	defer b.socket.close()
 	b.in = d.Directory
+	closeReceiver, err := b.openReceiver(cmd.Context(), protect)
+	if err != nil {
+		return err
+	}
+	defer closeReceiver()
 	return b.run(cmd.Context())
 }
 
@@ -167,12 +180,6 @@ func (s beaconSocket) serverPath() exchange.PathKind {
 
 // run serves term after term.
 func (b *beaconDaemon) run(ctx context.Context) error {
-	defer onHangup(func() {
-		select {
-		case b.hangup <- struct{}{}:
-		default:
-		}
-	})()
 	b.checks = selfTest(ctx, b.clock)
 	for _, c := range b.checks {
 		b.log.Info("self-test", "check", c.Name, "ok", c.OK, "detail", c.Detail)
@@ -275,6 +282,9 @@ func (b *beaconDaemon) watch(ctx context.Context, t *beaconTerm, end func()) {
 		case <-timer.C:
 		}
 		_, r, err := b.passport.current(ctx, time.Now())
+		if err == nil {
+			err = b.listed(time.Now())
+		}
 		if err == nil && r.EvidenceHash != t.result.EvidenceHash {
 			b.log.Info("attestation renewed", "platform", r.Platform, "until", utc(r.ExpiresUnixNS))
 			b.awaitIdle(ctx, t)
@@ -286,6 +296,19 @@ func (b *beaconDaemon) watch(ctx context.Context, t *beaconTerm, end func()) {
 			timer.Reset(passportRetry)
 		}
 	}
+}
+
+// listed says whether a new server could begin now. One that cannot leaves the present one serving: a new directory may be on its way.
+func (b *beaconDaemon) listed(now time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.in.ValidAt(now.UnixNano()); err != nil {
+		return err
+	}
+	if self, ok := b.in.Lookup(b.key.ID()); !ok || !self.ValidAt(now.UnixNano()) {
+		return server.ErrUnlisted
+	}
+	return nil
 }
 
 // reload puts the directory of the file into force; one that is refused changes nothing.

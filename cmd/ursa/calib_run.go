@@ -1,9 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -28,6 +28,7 @@ import (
 	"github.com/ursa-virtual/ursa/calib/mesh/local"
 	"github.com/ursa-virtual/ursa/simnet/fabric"
 	"github.com/ursa-virtual/ursa/simnet/world"
+	"github.com/ursa-virtual/ursa/topology/directory"
 	"github.com/ursa-virtual/ursa/topology/earth"
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
@@ -45,8 +46,11 @@ type calibRunFlags struct {
 	dir, data string
 	beacons   int
 	period    time.Duration
+	exchange  time.Duration
+	perMinute int
 	seed      uint64
 	liars     []string
+	fleet     calibFleetFlags
 	json      bool
 }
 
@@ -55,12 +59,17 @@ func calibRunCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run --dir DIR",
 		Short: "Let beacons measure each other, and keep the verified statements",
-		Long: "Starts beacons with receivers in this process, at real cities over simulated distance; everything else is\n" +
-			"real: QUIC, exchanges, signatures, the book. Every ordered pair is measured once in a period, in an order that\n" +
-			"a seed decides. DIR keeps the constellation's secret and the book: run again after an interruption and it goes\n" +
-			"on. At the end DIR/measured is a data set for 'ursa calib audit' and DIR/series.csv a table for 'ursa calib watch'.",
+		Long: "Instructs the receivers of running beacons ('ursa beacon serve --receiver') with the key of a gate that the\n" +
+			"directory lists. Without --receiver it starts beacons with receivers in this process, at real cities over simulated\n" +
+			"distance; everything else is real: QUIC, exchanges, signatures, the book.\n\n" +
+			"Every ordered pair is measured once in a period, in an order that a seed decides. DIR keeps a secret and the book:\n" +
+			"run again after an interruption, a crash or a kill, and it goes on. At the end DIR/measured is a data set for\n" +
+			"'ursa calib audit' and 'ursa eval', DIR/series.csv a table for 'ursa calib watch', and DIR/statements.csv holds every\n" +
+			"statement for research.",
 		Example: "  ursa calib run --dir calib\n" +
-			"  ursa calib run --dir calib --beacons 12 --liar Ashburn=Lagos && ursa calib audit --data calib/measured --f 1",
+			"  ursa calib run --dir calib --beacons 12 --liar Ashburn=Lagos && ursa calib audit --data calib/measured --f 1\n" +
+			"  ursa calib run --dir calib --directory directory.ursa --trust trust.json --gate-key gate/gate.key --passphrase-file pass \\\n" +
+			"    --receiver http://192.0.2.7:9444 --receiver http://198.51.100.3:9444 --period 24h",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
@@ -69,16 +78,47 @@ func calibRunCommand() *cobra.Command {
 	flags.StringVar(&o.data, "data", "", "folder of a measured set whose places and delays to use instead of the built-in cities")
 	flags.IntVar(&o.beacons, "beacons", 8, "number of beacons")
 	flags.DurationVar(&o.period, "period", 0, "time for all pairs (default: the shortest that the exchanges allow)")
-	flags.Uint64Var(&o.seed, "seed", 1, "of the choice of cities, of jitter and of the order of measuring")
+	flags.DurationVar(&o.exchange, "exchange", calibExchange, "the longest that one exchange takes, with its handshake")
+	flags.IntVar(&o.perMinute, "per-minute", calibPerMinute, "exchanges that a beacon takes part in within any minute, at most")
+	flags.Uint64Var(&o.seed, "seed", 1, "of the choice of cities, of jitter and of the order of measuring (with --receiver: the folder's secret)")
 	flags.StringArrayVar(&o.liars, "liar", nil, "CITY=CLAIM: a beacon that stands in CITY and claims to stand in CLAIM")
+	o.fleet.register(cmd)
 	flags.BoolVar(&o.json, "json", false, "print one JSON object at the end")
 	return cmd
+}
+
+// calibConstellation is whom a run measures: running beacons, or some of its own.
+type calibConstellation struct {
+	members   []collect.Member
+	gate      *identity.Private
+	directory *directory.Directory
+	link      collect.Link
+	node      func(directory.Beacon) dataset.Node
 }
 
 // calibStand is a place of a beacon to be.
 type calibStand struct{ stands, claims world.Place }
 
 func (o *calibRunFlags) run(cmd *cobra.Command) error {
+	switch {
+	case o.dir == "":
+		return usagef("no folder: say --dir DIR, where secret, book and results are kept")
+	case o.exchange < 100*time.Millisecond || o.exchange > 10*time.Minute:
+		return usagef("--exchange %v: say 100ms to 10m", o.exchange)
+	case o.perMinute < 1:
+		return usagef("--per-minute %d: say 1 or more", o.perMinute)
+	}
+	if len(o.fleet.receivers) > 0 {
+		return o.runFleet(cmd)
+	}
+	return o.runLocal(cmd)
+}
+
+// runLocal measures a constellation of its own.
+func (o *calibRunFlags) runLocal(cmd *cobra.Command) error {
+	if err := o.fleet.unwanted(); err != nil {
+		return err
+	}
 	shape, stands, ground, err := o.plan()
 	if err != nil {
 		return err
@@ -93,25 +133,22 @@ func (o *calibRunFlags) run(cmd *cobra.Command) error {
 	}
 	defer net.Close()
 	ctx := cmd.Context()
-	c, err := calibConstellation(ctx, secret, net, ground, stands)
+	c, err := o.startLocal(ctx, secret, net, ground, stands)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	b, err := book.Open(ctx, filepath.Join(o.dir, "book.db"))
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	return o.collect(cmd, shape, stands, c, b)
+	return o.collect(cmd, shape, calibConstellation{c.Members, c.Gate, c.Directory, c, func(b directory.Beacon) dataset.Node {
+		i := slices.IndexFunc(stands, func(s calibStand) bool { return s.claims.String() == b.Place })
+		p := stands[i].claims
+		return dataset.Node{Name: p.Name, Country: p.Country, At: p.At, Source: "receivers over simulated distance"}
+	}})
 }
 
 // plan checks the flags and chooses the cities: those of the liars and others by the seed.
 func (o *calibRunFlags) plan() (shape mesh.Config, stands []calibStand, ground *world.Network, err error) {
 	fail := func(err error) (mesh.Config, []calibStand, *world.Network, error) { return shape, nil, nil, err }
 	switch {
-	case o.dir == "":
-		return fail(usagef("no folder: say --dir DIR, where secret, book and results are kept"))
 	case o.beacons < 2 || o.beacons > calibMaxBeacons:
 		return fail(usagef("--beacons %d is not within 2..%d", o.beacons, calibMaxBeacons))
 	case len(o.liars) > o.beacons:
@@ -124,15 +161,24 @@ func (o *calibRunFlags) plan() (shape mesh.Config, stands []calibStand, ground *
 	if stands, err = o.choose(w); err != nil {
 		return fail(err)
 	}
-	shape = mesh.Config{Beacons: len(stands), Period: o.period, Exchange: calibExchange, PerMinute: calibPerMinute}
-	if shape.Period == 0 {
-		shape.Period = time.Duration(2*(len(stands)+len(stands)%2-1)) * calibExchange
-	}
-	shape.Seed[0], shape.Seed[1] = byte(o.seed), byte(o.seed>>8)
-	if _, err := mesh.New(shape); err != nil {
-		return fail(usagef("--period: %w", err))
+	if shape, err = o.shape(len(stands)); err != nil {
+		return fail(err)
 	}
 	return shape, stands, w.Network(), nil
+}
+
+// shape is the plan's, its seed from --seed.
+func (o *calibRunFlags) shape(beacons int) (mesh.Config, error) {
+	c := mesh.Config{Beacons: beacons, Period: o.period, Exchange: o.exchange, PerMinute: o.perMinute}
+	rounds := 2 * (beacons + beacons%2 - 1)
+	if c.Period == 0 { // rounds as long as exchanges, or as the budget wants them
+		c.Period = time.Duration(rounds) * max(o.exchange, time.Minute/time.Duration(o.perMinute)+o.exchange/8)
+	}
+	binary.LittleEndian.PutUint64(c.Seed[:], o.seed)
+	if _, err := mesh.New(c); err != nil {
+		return c, usagef("--period, --exchange, --per-minute: %w", err)
+	}
+	return c, nil
 }
 
 func (o *calibRunFlags) world() (*world.World, error) {
@@ -202,10 +248,10 @@ func calibSecret(dir string) (secret [32]byte, err error) {
 	return secret, os.WriteFile(path, []byte(hex.EncodeToString(secret[:])+"\n"), 0o600)
 }
 
-// calibConstellation opens two sockets in each city and starts everything.
-func calibConstellation(ctx context.Context, secret [32]byte, f *fabric.Fabric, ground *world.Network, stands []calibStand) (*local.Constellation, error) {
+// startLocal opens two sockets in each city and starts everything.
+func (o *calibRunFlags) startLocal(ctx context.Context, secret [32]byte, f *fabric.Fabric, ground *world.Network, stands []calibStand) (*local.Constellation, error) {
 	limits := exchange.DefaultLimits()
-	limits.Budget, limits.Timeout, limits.Deadline = 300*time.Millisecond, time.Second, calibExchange
+	limits.Budget, limits.Timeout, limits.Deadline = 300*time.Millisecond, time.Second, max(time.Second, o.exchange)
 	cfg := local.Config{Secret: secret, Epoch: 1, Now: time.Now().Add(-time.Second), Limits: limits, Resolve: calibResolve}
 	for i, s := range stands {
 		site := local.Site{Place: s.claims.String(), Claims: s.claims.At}
@@ -230,8 +276,13 @@ func calibResolve(_ context.Context, address string) (net.Addr, error) {
 }
 
 // collect walks through the period, or goes on with the one that was interrupted, and writes the results.
-func (o *calibRunFlags) collect(cmd *cobra.Command, shape mesh.Config, stands []calibStand, c *local.Constellation, b *book.Book) error {
+func (o *calibRunFlags) collect(cmd *cobra.Command, shape mesh.Config, c calibConstellation) error {
 	ctx, errOut := cmd.Context(), cmd.ErrOrStderr()
+	b, err := book.Open(ctx, filepath.Join(o.dir, "book.db"))
+	if err != nil {
+		return err
+	}
+	defer b.Close()
 	plan, err := mesh.New(shape)
 	if err != nil {
 		return err
@@ -241,39 +292,49 @@ func (o *calibRunFlags) collect(cmd *cobra.Command, shape mesh.Config, stands []
 	if err != nil {
 		return err
 	}
-	if began := time.Unix(0, last.StartUnixNS); ok && time.Since(began) < 2*shape.Period && collect.PeriodOf(shape, c.Members, began).ID == last.ID {
+	if began := time.Unix(0, last.StartUnixNS); ok && time.Since(began) < 2*shape.Period && collect.PeriodOf(shape, c.members, began).ID == last.ID {
 		start = began
 		fmt.Fprintf(errOut, "going on with the period of %s\n", began.UTC().Format(time.RFC3339))
 	}
-	period := collect.PeriodOf(shape, c.Members, start)
-	fmt.Fprintf(errOut, "%d beacons, %d ordered pairs, about %v\n", len(c.Members), plan.Pairs(), shape.Period)
-	name := func(id identity.ID) string { d, _ := c.Directory.Lookup(id); return d.Place }
-	out, err := collect.Run(ctx, collect.Config{Plan: plan, Members: c.Members, Start: start, Gate: c.Gate, Directory: c.Directory, Link: c,
-		Book: b, Random: rand.Reader, Now: time.Now, Wait: collect.Sleep, Timeout: 4 * calibExchange, NextDoor: calibNextDoor,
-		Progress: func(p collect.Progress) {
-			if p.Err != nil {
-				fmt.Fprintf(errOut, "%s - %s: %v\n", name(p.From.Beacon), name(p.To.Beacon), oneLine(p.Err.Error()))
-				return
-			}
-			fmt.Fprintf(errOut, "%s - %s: %v, %d left\n", name(p.From.Beacon), name(p.To.Beacon), p.RTT, p.Left)
-		}}, period)
+	period := collect.PeriodOf(shape, c.members, start)
+	fmt.Fprintf(errOut, "%d beacons, %d ordered pairs, about %v\n", len(c.members), plan.Pairs(), shape.Period)
+	out, err := collect.Run(ctx, collect.Config{Plan: plan, Members: c.members, Start: start, Gate: c.gate, Directory: c.directory, Link: c.link,
+		Book: b, Random: rand.Reader, Now: time.Now, Wait: collect.Sleep, Timeout: 4 * o.exchange, NextDoor: calibNextDoor, Progress: c.progress(errOut)}, period)
 	if err != nil {
 		return err
 	}
+	for i, why := range out.Away {
+		fmt.Fprintf(errOut, "%s: its receiver is not believed: %s\n", c.place(c.members[i].Beacon), oneLine(why.Error()))
+	}
 	// An interrupted run still leaves what it has: the results are written without the interrupted context.
-	if err := o.export(context.WithoutCancel(ctx), b, period, stands, c); err != nil {
+	if err := o.export(context.WithoutCancel(ctx), b, period, c); err != nil {
 		return err
 	}
 	return o.summary(cmd.OutOrStdout(), out, plan.Pairs())
 }
 
-// export writes the period as a data set and all periods as series.
-func (o *calibRunFlags) export(ctx context.Context, b *book.Book, period book.Period, stands []calibStand, c *local.Constellation) error {
+func (c calibConstellation) place(id identity.ID) string {
+	b, _ := c.directory.Lookup(id)
+	return b.Place
+}
+
+// progress prints a line for each exchange.
+func (c calibConstellation) progress(errOut io.Writer) func(collect.Progress) {
+	return func(p collect.Progress) {
+		from, to := c.place(p.From.Beacon), c.place(p.To.Beacon)
+		if p.Err != nil {
+			fmt.Fprintf(errOut, "%s - %s: %v\n", from, to, oneLine(p.Err.Error()))
+			return
+		}
+		fmt.Fprintf(errOut, "%s - %s: %v, %d left\n", from, to, p.RTT, p.Left)
+	}
+}
+
+// export writes the period as a data set, and all periods as series and as statements.
+func (o *calibRunFlags) export(ctx context.Context, b *book.Book, period book.Period, c calibConstellation) error {
 	set, err := b.Set(ctx, "measured", period, func(id identity.ID) dataset.Node {
-		d, _ := c.Directory.Lookup(id)
-		i := slices.IndexFunc(stands, func(s calibStand) bool { return s.claims.String() == d.Place })
-		p := stands[i].claims
-		return dataset.Node{Name: p.Name, Country: p.Country, At: p.At, Source: "receivers over simulated distance"}
+		d, _ := c.directory.Lookup(id)
+		return c.node(d)
 	})
 	if err != nil {
 		return err
@@ -281,17 +342,16 @@ func (o *calibRunFlags) export(ctx context.Context, b *book.Book, period book.Pe
 	if err := set.Save(filepath.Join(o.dir, "measured"), false); err != nil {
 		return err
 	}
-	file, err := os.Create(filepath.Join(o.dir, "series.csv"))
-	if err != nil {
+	if err := calibWrite(filepath.Join(o.dir, "series.csv"), func(w io.Writer) error { return b.WriteSeries(ctx, w) }); err != nil {
 		return err
 	}
-	return cmp.Or(b.WriteSeries(ctx, file), file.Close())
+	return calibWrite(filepath.Join(o.dir, "statements.csv"), func(w io.Writer) error { return b.WriteStatements(ctx, w) })
 }
 
 func (o *calibRunFlags) summary(w io.Writer, out collect.Outcome, pairs int) error {
 	if o.json {
 		return json.NewEncoder(w).Encode(map[string]any{"pairs": pairs, "finished": out.Finished, "failed": len(out.Failed), "away": len(out.Away),
-			"measured": filepath.Join(o.dir, "measured"), "series": filepath.Join(o.dir, "series.csv"), "book": filepath.Join(o.dir, "book.db")})
+			"measured": filepath.Join(o.dir, "measured"), "series": filepath.Join(o.dir, "series.csv"), "statements": filepath.Join(o.dir, "statements.csv"), "book": filepath.Join(o.dir, "book.db")})
 	}
 	_, err := fmt.Fprintf(w, "%d of %d pairs are measured, %d failed, %d receivers are not believed; see %s\n", out.Finished, pairs, len(out.Failed), len(out.Away), filepath.Join(o.dir, "measured"))
 	if out.Finished < pairs {
