@@ -36,6 +36,7 @@ func beaconCommand() *cobra.Command {
 	}
 	cmd.AddCommand(beaconInitCommand(), beaconServeCommand(), beaconStatusCommand(), beaconRelayCommand(), beaconUnitCommand(),
 		beaconContainerCommand())
+	cmd.AddCommand(beaconBenchCommand())
 	return cmd
 }
 
