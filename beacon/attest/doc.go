@@ -18,5 +18,5 @@
 //
 // A platform joins by implementing Attester and Verifier and by passing the conformance test in attesttest. "sim" is here: the
 // project's own root key instead of a manufacturer's, with the same shape and the same rules. The others have a package each, so that
-// who needs none of them does not link their libraries: tpm and snp.
+// who needs none of them does not link their libraries: tpm, snp and tdx.
 package attest

@@ -1,0 +1,18 @@
+// Package tdx attests confidential virtual machines on Intel TDX: platform "tdx" of package attest.
+//
+// The processor's quoting enclave signs a quote with an attestation key, the enclave's own report vouches for that key, a certificate
+// of the platform (PCK) signs that report, and Intel's root signs the certificate. Whether the platform is up to date is said by signed
+// collateral: TCB info for the processor family and the identity of the quoting enclave. Parsing, the signatures and the comparison of
+// security versions are go-tdx-guest's; which quotes are acceptable is decided here and in package attest.
+//
+// What it believes: Intel TDX DCAP Quoting Library API 0.9 (quote version 4), PCS API v4, and Intel's root, which stands in this folder.
+// Nothing is fetched: whoever runs an appraiser renews the collateral, and collateral past its date refuses. What it promises: the form
+// is checked before the library parses (whose slices trust the sizes that stand in a quote), one encoding for each quote, only
+// "UpToDate", the module is Intel's production module, and the 64 bytes of report data are ours to the last.
+//
+// What an attacker may do: own such machines, start them in debug mode and get perfectly good quotes. It is assumed not to have
+// extracted an attestation key; revocation lists and TCB info are the answers where that has happened.
+//
+// BUG: quotes of version 5 are refused; the library's released version cannot read them. Runtime registers (RTMR) are part of the
+// measurement by value, their event log is not replayed.
+package tdx

@@ -1,0 +1,226 @@
+package tdx
+
+import (
+	"bytes"
+	"crypto/x509"
+	_ "embed"
+	"encoding/binary"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/go-tdx-guest/pcs"
+	pb "github.com/google/go-tdx-guest/proto/tdx"
+	"github.com/google/go-tdx-guest/verify"
+
+	"github.com/ursa-virtual/ursa/beacon/attest"
+	"github.com/ursa-virtual/ursa/topology/identity"
+	"github.com/ursa-virtual/ursa/topology/identity/canon"
+)
+
+// The refusals of this platform, beside those that all share.
+var (
+	ErrVerifier    = errors.New("TDX verifier is not well configured")
+	ErrModule      = errors.New("TDX module is not Intel's production module")
+	ErrReportData  = errors.New("report data has more than 32 bytes of ours")
+	ErrCertificate = errors.New("platform certificate does not follow Intel's profile")
+)
+
+//go:embed intel_sgx_root_ca.pem
+var intelRoot []byte
+
+// IntelRoot returns Intel's SGX Root CA, SHA-256 fingerprint
+// 44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3, valid until 2049.
+func IntelRoot() (*x509.Certificate, error) {
+	block, _ := pem.Decode(intelRoot)
+	if block == nil {
+		return nil, ErrVerifier
+	}
+	return x509.ParseCertificate(block.Bytes)
+}
+
+// maxBody bounds the encoded evidence in bytes.
+const maxBody = maxQuote + 64
+
+// body is the evidence of the platform.
+type body struct {
+	Version uint64 `cbor:"1,keyasint"`
+	Quote   []byte `cbor:"2,keyasint"`
+}
+
+// VerifierConfig configures a verifier.
+type VerifierConfig struct {
+	Roots      []*x509.Certificate // at least one; see IntelRoot
+	Collateral []Collateral        // one for each family of processors
+	CRLs       attest.CRLs         // of Intel's root and of its platform CA
+	// WithoutTCBInfo accepts platforms about which no collateral is configured: the policy's minimum security version then decides
+	// alone, and Intel's word about microcode and quoting enclave is not heard.
+	WithoutTCBInfo bool
+}
+
+// Verifier verifies TDX quotes offline. Safe for concurrent use.
+type Verifier struct {
+	roots      []*x509.Certificate
+	pool       *x509.CertPool
+	collateral map[string]answers // by fmspc
+	crls       attest.CRLs
+	without    bool
+}
+
+// NewVerifier checks the configuration: ErrVerifier.
+func NewVerifier(c VerifierConfig) (*Verifier, error) {
+	v := &Verifier{roots: slices.Clone(c.Roots), pool: x509.NewCertPool(), collateral: map[string]answers{}, crls: c.CRLs, without: c.WithoutTCBInfo}
+	for _, r := range c.Roots {
+		v.pool.AddCert(r)
+	}
+	for i, x := range c.Collateral {
+		a, err := parseCollateral(x)
+		if err != nil {
+			return nil, fmt.Errorf("%w: collateral %d: %w", ErrVerifier, i, err)
+		}
+		if _, twice := v.collateral[a.info.TcbInfo.Fmspc]; twice {
+			return nil, fmt.Errorf("%w: two collaterals for family %s", ErrVerifier, a.info.TcbInfo.Fmspc)
+		}
+		v.collateral[a.info.TcbInfo.Fmspc] = a
+	}
+	if len(v.roots) == 0 {
+		return nil, fmt.Errorf("%w: no root", ErrVerifier)
+	}
+	return v, nil
+}
+
+// Platform returns attest.TDX.
+func (v *Verifier) Platform() attest.Platform { return attest.TDX }
+
+// Verify checks a body. In this order, each with its own error:
+//
+//	attest.ErrEvidence   size, canonical encoding, the quote's form; attest.ErrVersion, ErrQuoteVersion
+//	attest.ErrWrongRoot  the platform's certificates lead to a configured root
+//	attest.ErrCollateralExpired  at a time when all of them hold
+//	attest.ErrCertificateRevoked  and none is revoked; attest.ErrNoCRL, attest.ErrCRL
+//	ErrCertificate       they follow Intel's profile
+//	attest.ErrReportSignature  the quoting enclave's report and the quote are signed
+//	ErrModule            the module is Intel's, of production
+//	ErrNoCollateral      there is TCB info for the platform
+//	attest.ErrCollateralExpired  which has not expired
+//	ErrTCBStatus         calls it up to date
+//	ErrCollateral        and is signed by Intel, as is the quoting enclave's identity
+//	ErrReportData        report data is 32 bytes of ours and zeros
+func (v *Verifier) Verify(encoded []byte, nowUnixNS int64) (attest.Claims, error) {
+	f, err := v.Examine(encoded, nowUnixNS)
+	return f.Claims, err
+}
+
+// Findings is what a verified quote says, in more detail than other platforms share.
+type Findings struct {
+	Claims attest.Claims
+	FMSPC  string // family of processors
+	Body   *pb.TDQuoteBody
+}
+
+// Examine is Verify with more detail, for showing.
+func (v *Verifier) Examine(encoded []byte, nowUnixNS int64) (Findings, error) {
+	var b body
+	if err := canon.Unmarshal(encoded, &b, maxBody); err != nil {
+		return Findings{}, fmt.Errorf("%w: %w", attest.ErrEvidence, err)
+	}
+	if b.Version != attest.Version {
+		return Findings{}, fmt.Errorf("tdx body: %w %d, want %d", attest.ErrVersion, b.Version, attest.Version)
+	}
+	q, err := parse(b.Quote)
+	if err != nil {
+		return Findings{}, err
+	}
+	now := time.Unix(0, nowUnixNS)
+	if err := v.checkChain(q.chain, now); err != nil {
+		return Findings{}, err
+	}
+	extensions, err := pcs.PckCertificateExtensions(q.chain[0])
+	if err != nil {
+		return Findings{}, fmt.Errorf("%w: %w", ErrCertificate, err)
+	}
+	// The chain is known to be good, so what is left for the library to refuse are the two signatures and the key's hash between them.
+	if err := verify.TdxQuote(q.QuoteV4, &verify.Options{Now: now, TrustedRoots: v.pool}); err != nil {
+		return Findings{}, fmt.Errorf("%w: %w", attest.ErrReportSignature, err)
+	}
+	td := q.GetTdQuoteBody()
+	if !allZero(td.GetMrSignerSeam()) || !allZero(td.GetSeamAttributes()) {
+		return Findings{}, ErrModule
+	}
+	if err := v.checkCollateral(q, extensions, now); err != nil {
+		return Findings{}, err
+	}
+	if !allZero(td.GetReportData()[32:]) {
+		return Findings{}, ErrReportData
+	}
+	return Findings{Claims: claimsOf(td, extensions.PPID), FMSPC: extensions.FMSPC, Body: td}, nil
+}
+
+func allZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
+
+// names of Intel's certificates, leaf first.
+var names = [chainParts]string{"Intel SGX PCK Certificate", "Intel SGX PCK Platform CA", "Intel SGX Root CA"}
+
+func (v *Verifier) checkChain(chain []*x509.Certificate, now time.Time) error {
+	if !slices.ContainsFunc(v.roots, chain[chainParts-1].Equal) {
+		return fmt.Errorf("tdx: %w: %q", attest.ErrWrongRoot, chain[chainParts-1].Subject.CommonName)
+	}
+	for i, c := range chain {
+		if i+1 < chainParts && c.CheckSignatureFrom(chain[i+1]) != nil {
+			return fmt.Errorf("tdx: %w: %q is not signed by the one above it", attest.ErrWrongRoot, c.Subject.CommonName)
+		}
+		if now.Before(c.NotBefore) || now.After(c.NotAfter) {
+			return fmt.Errorf("platform certificate: %w", attest.ErrCollateralExpired)
+		}
+	}
+	if err := v.crls.Check(chain, now); err != nil {
+		return err
+	}
+	for i, c := range chain {
+		if c.Subject.CommonName != names[i] {
+			return fmt.Errorf("%w: %q, want %q", ErrCertificate, c.Subject.CommonName, names[i])
+		}
+	}
+	return nil
+}
+
+func (v *Verifier) checkCollateral(q quote, extensions *pcs.PckExtensions, now time.Time) error {
+	a, ok := v.collateral[extensions.FMSPC]
+	switch {
+	case !ok && v.without:
+		return nil
+	case !ok:
+		return fmt.Errorf("%w: %s", ErrNoCollateral, extensions.FMSPC)
+	}
+	if err := a.check(q, extensions, v.pool, now); err != nil {
+		return err
+	}
+	return v.crls.Check(a.issuers[:2], now)
+}
+
+// The bits of TD attributes (Intel TDX Module Base Architecture Specification, table "TD attributes").
+const (
+	attributesDebug      = 0xff    // bits 0 to 7 put the machine under debug; any of them
+	attributesMigratable = 1 << 29 // the machine may be moved
+)
+
+// claimsOf reads a verified body. The measurement covers what was loaded (MRTD), what the owner configured and the runtime registers,
+// which carry firmware, boot loader and kernel.
+func claimsOf(td *pb.TDQuoteBody, ppid string) attest.Claims {
+	attributes := binary.LittleEndian.Uint64(td.GetTdAttributes())
+	parts := append([][]byte{td.GetMrTd(), td.GetMrConfigId(), td.GetMrOwner(), td.GetMrOwnerConfig()}, td.GetRtmrs()...)
+	measurement := identity.Hash("tdx measurement", parts...)
+	return attest.Claims{
+		ReportData:  [32]byte(td.GetReportData()[:32]),
+		Measurement: measurement[:],
+		Debug:       attributes&attributesDebug != 0,
+		Migratable:  attributes&attributesMigratable != 0,
+		TCB:         binary.LittleEndian.Uint64(td.GetTeeTcbSvn()), // components 0 to 7; the others are reserved
+		Machine:     identity.Hash("tdx machine", []byte(ppid)),
+	}
+}
+
+// Encode makes a body from a quote, for evidence that was collected elsewhere. Bytes after the quote are cut.
+func Encode(quote []byte) ([]byte, error) { return canon.Marshal(body{attest.Version, trim(quote)}) }
