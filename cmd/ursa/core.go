@@ -202,6 +202,9 @@ const coreNotRunning = "not running"
 
 // askCore asks the process that works in a folder.
 func askCore(ctx context.Context, dir string) (coreStatus, error) {
+	if _, err := homeTrust(dir, "core"); err != nil {
+		return coreStatus{}, err
+	}
 	p, err := readPublic(filepath.Join(dir, corePublicName), identity.RoleCore)
 	if err != nil {
 		return coreStatus{}, err

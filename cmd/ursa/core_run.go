@@ -270,8 +270,10 @@ func proveOnce(cmd *cobra.Command, o coreOptions, file string, asJSON bool) erro
 	var proof []byte
 	began := time.Now()
 	out := provenJSON{Decision: "denied"}
-	a, err := openCore(cmd, o, nil, func(e core.Event) {
+	a, err := openCore(cmd, o, func(e prober.Event) { tellProbing(cmd.ErrOrStderr(), e) }, func(e core.Event) {
 		switch e.Kind {
+		case core.Challenged:
+			fmt.Fprintf(cmd.ErrOrStderr(), "challenged after %d ms; asking the beacons\n", e.Took.Milliseconds())
 		case core.Proved:
 			proof = e.Proof
 		case core.Granted:
@@ -309,6 +311,16 @@ func proveOnce(cmd *cobra.Command, o coreOptions, file string, asJSON bool) erro
 		err = deniedError{}
 	}
 	return err
+}
+
+// tellProbing shows the beacons' answers as they come.
+func tellProbing(out io.Writer, e prober.Event) {
+	switch e.Phase {
+	case prober.Succeeded:
+		fmt.Fprintf(out, "%s: %s in %d rounds\n", e.Place, e.RTT, e.Rounds)
+	case prober.Failed:
+		fmt.Fprintf(out, "%s: no statement: %s\n", e.Place, oneLine(e.Err.Error()))
+	}
 }
 
 func provenBeacons(o prober.Outcome) []provenBeacon {

@@ -40,7 +40,7 @@ func gateCommand() *cobra.Command {
 			"  ursa gate serve --dir gate --directory directory.ursa --listen :8443\n  ursa gate revoke --dir gate 4f1c2a9b",
 	}
 	cmd.AddCommand(gateInitCommand(), gateServeCommand(), gatePolicyCommand(), gateEnrolCommand(), gateCoresCommand(),
-		gateSwitchCommand("revoke", false), gateSwitchCommand("restore", true))
+		gateSwitchCommand("revoke", false), gateSwitchCommand("restore", true), gateAuditorCommand())
 	return cmd
 }
 

@@ -32,6 +32,7 @@ type gateOptions struct {
 	log                                     logFlag
 	dir, directory, policy, listen, metrics string
 	near, drawn                             int
+	auditors                                []string
 	noEvidence, trustProxy                  bool
 	drain                                   time.Duration
 }
@@ -60,6 +61,7 @@ func gateServeCommand() *cobra.Command {
 	f.StringVar(&o.metrics, "metrics", gateMetrics, "TCP `ADDRESS` for Prometheus (/metrics) and /status; empty: none")
 	f.IntVar(&o.near, "near", 8, "beacons near the claimed place that a challenge asks")
 	f.IntVar(&o.drawn, "drawn", 4, "further beacons, drawn by the challenge's nonce")
+	f.StringArrayVar(&o.auditors, "auditor", nil, "public `FILE` of an auditor (auditor.json): lock evidence so that only auditors can read it; repeat for each")
 	f.BoolVar(&o.noEvidence, "no-evidence", false, "keep no evidence: nobody can then verify a decision again")
 	f.BoolVar(&o.trustProxy, "behind-proxy", false, "no limits by address: all connections come from one proxy that passes TLS through")
 	f.DurationVar(&o.drain, "drain", 10*time.Second, "how long requests in progress may go on after SIGTERM")
@@ -78,6 +80,9 @@ type gateDaemon struct {
 	counts *server.Metrics
 	began  time.Time
 
+	serving chan struct{} // closed when there is something to reload
+
+	auditors       []identity.Public
 	evidence       atomic.Uint64 // files written
 	evidenceFailed atomic.Uint64
 
@@ -109,12 +114,29 @@ func serveGate(cmd *cobra.Command, o gateOptions) error {
 	if err != nil {
 		return err
 	}
-	g := &gateDaemon{o: o, log: log, counts: server.NewMetrics(), began: time.Now(), signed: map[uint64][]byte{}}
+	g := &gateDaemon{o: o, log: log, counts: server.NewMetrics(), began: time.Now(), signed: map[uint64][]byte{}, serving: make(chan struct{})}
 	defer g.close()
+	g.onHangup(cmd.Context())
 	if err := g.open(cmd.Context(), protect); err != nil {
 		return err
 	}
 	return g.serve(cmd.Context())
+}
+
+// onHangup reloads on SIGHUP, from the first moment on: before, the signal ends the process. What comes early waits.
+func (g *gateDaemon) onHangup(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := onHangup(func() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-g.serving:
+		}
+		if err := g.reload(ctx); err != nil {
+			g.log.Error("reload refused; what is in force stays", "error", err)
+		}
+	})
+	g.closers = append(g.closers, func() { cancel(); stop() })
 }
 
 // open reads the folder, opens store and ledger, and makes the gate.
@@ -130,6 +152,9 @@ func (g *gateDaemon) open(ctx context.Context, protect identity.Protector) (err 
 	}
 	d, err := g.trust.openDirectory(o.directory, nil)
 	if err != nil {
+		return err
+	}
+	if g.auditors, err = readAuditors(o.auditors); err != nil {
 		return err
 	}
 	p, err := readPolicy(o.policy)
@@ -251,7 +276,7 @@ func listenBoth(address string) (*net.UDPConn, net.Listener, error) {
 	return udp, tcp, nil
 }
 
-// operators opens what the defender reaches: the folder's socket, SIGHUP, and the metrics address.
+// operators opens what the defender reaches: the folder's socket, SIGHUP, and the metrics address. It is called once.
 func (g *gateDaemon) operators() (stop func(), err error) {
 	var stops []func()
 	stop = func() {
@@ -265,11 +290,8 @@ func (g *gateDaemon) operators() (stop func(), err error) {
 	if err != nil {
 		return stop, err
 	}
-	stops = append(stops, end, onHangup(func() {
-		if err := g.reload(context.Background()); err != nil {
-			g.log.Error("reload refused; what is in force stays", "error", err)
-		}
-	}))
+	stops = append(stops, end)
+	close(g.serving)
 	if g.o.metrics == "" {
 		return stop, nil
 	}
@@ -359,12 +381,18 @@ func (g *gateDaemon) seal(r grant.Request, d grant.Decision) error {
 	if err != nil {
 		return err
 	}
-	word := "granted"
+	word, end := "granted", ".ursa"
 	if !d.Granted {
 		word = "denied-" + d.RefusedBy
 	}
+	if len(g.auditors) > 0 {
+		end += ".locked"
+		if file, err = evidence.Lock(file, g.auditors...); err != nil {
+			return err
+		}
+	}
 	at := time.Unix(0, d.Record.DecidedUnixNS).UTC().Format("20060102T150405.000000000Z")
-	return writeWhole(filepath.Join(g.o.dir, gateEvidenceDir, at+"-"+r.Core.Short()+"-"+word+".ursa"), file, 0o600)
+	return writeWhole(filepath.Join(g.o.dir, gateEvidenceDir, at+"-"+r.Core.Short()+"-"+word+end), file, 0o600)
 }
 
 // gateStatus is what /status says.

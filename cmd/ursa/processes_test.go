@@ -152,7 +152,8 @@ func TestTheRoadOverSockets(t *testing.T) {
 		serve(t, s.withPass("beacon", "serve", "--dir", s.path(fmt.Sprintf("b%d", i+1)), "--directory", directory, "--sim-dir", s.path("dir", "sim"),
 			"--listen", address, "--metrics", metrics)...)
 	}
-	stopGate := serve(t, s.withPass("gate", "serve", "--dir", s.path("gate"), "--directory", directory, "--listen", s.gate, "--metrics", gateStatus)...)
+	ok(t, s.withPass("gate", "auditor", "init", s.path("auditor"))...)
+	stopGate := serve(t, s.withPass("gate", "serve", "--auditor", s.path("auditor", auditorPublicName), "--dir", s.path("gate"), "--directory", directory, "--listen", s.gate, "--metrics", gateStatus)...)
 	eventually(t, "the gate serves", func() bool { return epochAt(t, gateStatus) == 1 })
 	eventually(t, "the beacon is well", func() bool { code, _, _ := cli("beacon", "status", "--metrics", status); return code == exitDone })
 
@@ -168,12 +169,13 @@ func TestTheRoadOverSockets(t *testing.T) {
 	if info, err := os.Stat(s.path("proof")); err != nil || int(info.Size()) != got.ProofBytes {
 		t.Errorf("the proof: %v, %v", info, err)
 	}
-	evidence, _ := filepath.Glob(s.path("gate", gateEvidenceDir, "*-granted.ursa"))
+	evidence, _ := filepath.Glob(s.path("gate", gateEvidenceDir, "*-granted.ursa.locked"))
 	trust, err := readTrust(s.path("dir", trustName))
 	if err != nil || len(evidence) == 0 {
 		t.Fatal(evidence, err)
 	}
-	ok(t, "verify", evidence[0], "--trust", trust.fingerprint())
+	ok(t, s.withPass("gate", "auditor", "open", evidence[0], "--dir", s.path("auditor"), "--out", s.path("proof.ursa"))...)
+	ok(t, "verify", s.path("proof.ursa"), "--trust", trust.fingerprint())
 
 	// A new epoch reaches everybody by SIGHUP; fresh attestation results are taken at the same time, on the same sockets.
 	ok(t, s.withPass("directory", "sign", s.path("dir"))...)
