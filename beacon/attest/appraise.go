@@ -3,6 +3,7 @@ package attest
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/ursa-virtual/ursa/topology/identity"
@@ -29,6 +30,9 @@ type Appraiser struct {
 	audience   string
 	ttl        time.Duration
 	verifiers  map[Platform]Verifier
+
+	needRevocations bool
+	revocations     atomic.Pointer[Revocations] // the list in use; SetRevocations
 }
 
 // AppraiserConfig configures an appraiser.
@@ -38,6 +42,9 @@ type AppraiserConfig struct {
 	Audience  string            // who may rely on it: the constellation's name
 	TTL       time.Duration     // of results; at most MaxResultTTL, which is also the default for zero
 	Verifiers []Verifier        // one for each platform
+	// NeedRevocations refuses everything until SetRevocations gave a list, and whenever that list is past its date. A list that was
+	// given is heeded in any case.
+	NeedRevocations bool
 }
 
 // NewAppraiser checks the configuration: ErrAppraiser with what is wrong.
@@ -57,7 +64,7 @@ func NewAppraiser(c AppraiserConfig) (*Appraiser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAppraiser, err)
 	}
-	a := &Appraiser{key: c.Key, policy: c.Policy, policyHash: hash, audience: c.Audience, ttl: c.TTL,
+	a := &Appraiser{key: c.Key, policy: c.Policy, policyHash: hash, audience: c.Audience, ttl: c.TTL, needRevocations: c.NeedRevocations,
 		verifiers: make(map[Platform]Verifier, len(c.Verifiers))}
 	for _, v := range c.Verifiers {
 		if _, twice := a.verifiers[v.Platform()]; twice {
@@ -92,6 +99,9 @@ type Want struct {
 //	ErrTCB               and the security version is high enough
 //	ErrEvidenceOld       the platform's clock, where it has one, is at most MaxEvidenceAge behind
 //	ErrEvidenceFuture    and at most MaxClockSkew ahead
+//	ErrRevocationsMissing  there is a revocation list, if one is needed
+//	ErrRevocationsStale  which is not past its date
+//	ErrMachineRevoked, ErrCodeRevoked  and names neither machine nor code
 func (a *Appraiser) Appraise(encoded []byte, w Want) ([]byte, error) {
 	if w.Subject.IsZero() || w.Nonce == [32]byte{} || w.NowUnixNS <= 0 {
 		return nil, ErrWant
@@ -118,6 +128,9 @@ func (a *Appraiser) Appraise(encoded []byte, w Want) ([]byte, error) {
 		return nil, err
 	}
 	if err := Judge(e.Platform, claims, ReportData(e.Subject, e.Nonce), a.policy, w.NowUnixNS); err != nil {
+		return nil, err
+	}
+	if err := a.checkRevoked(claims, w.NowUnixNS); err != nil {
 		return nil, err
 	}
 	return a.conclude(encoded, e, claims, w.NowUnixNS)

@@ -81,7 +81,7 @@ func (p Policy) allows(platform Platform, measurement []byte, tcb uint64) error 
 // TCBAtLeast says whether a platform's security version reaches a minimum. The confidential machines number eight components,
 // one byte each, and every one must reach its own minimum: as one integer, a new microcode would outweigh an old boot loader.
 func TCBAtLeast(platform Platform, tcb, minimum uint64) bool {
-	if platform != SEVSNP && platform != TDX {
+	if !componentwise(platform) {
 		return tcb >= minimum
 	}
 	for shift := 0; shift < 64; shift += 8 {
@@ -92,9 +92,11 @@ func TCBAtLeast(platform Platform, tcb, minimum uint64) bool {
 	return true
 }
 
+func componentwise(p Platform) bool { return p == SEVSNP || p == TDX }
+
 // TCBText writes a security version for people: components in hexadecimal, or one number.
 func TCBText(platform Platform, tcb uint64) string {
-	if platform == SEVSNP || platform == TDX {
+	if componentwise(platform) {
 		return fmt.Sprintf("%016x", tcb)
 	}
 	return fmt.Sprint(tcb)

@@ -21,7 +21,7 @@ import (
 var (
 	ErrNoCollateral = errors.New("no TCB info for this family of processors is configured")
 	ErrCollateral   = errors.New("TCB info or quoting enclave identity does not verify")
-	ErrTCBStatus    = errors.New("Intel does not call this platform up to date")
+	ErrTCBStatus    = errors.New("platform is not called up to date by Intel")
 )
 
 // Collateral is what Intel's provisioning service says about one family of processors: the two answers as served, and the issuer chains
@@ -96,7 +96,7 @@ func (a answers) check(q quote, extensions *pcs.PckExtensions, roots *x509.CertP
 		return nil
 	}
 	if status := a.status(q, extensions); status != upToDate {
-		return fmt.Errorf("%w but %q", ErrTCBStatus, status)
+		return fmt.Errorf("%w: its word is %q", ErrTCBStatus, status)
 	}
 	return fmt.Errorf("%w: %w", ErrCollateral, err)
 }

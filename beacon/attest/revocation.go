@@ -1,0 +1,148 @@
+package attest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ursa-virtual/ursa/topology/identity"
+	"github.com/ursa-virtual/ursa/topology/identity/canon"
+)
+
+// TypeRevocations is the signature context of a revocation list.
+const TypeRevocations identity.ObjectType = "revocations"
+
+// MaxRevocationTTL is how long a revocation list may be believed: who keeps a list back cannot hide news for longer.
+const MaxRevocationTTL = 7 * 24 * time.Hour
+
+// The refusals of, and by, a revocation list.
+var (
+	ErrRevocations        = errors.New("not a revocation list")
+	ErrRevocationsTimes   = errors.New("revocation list must be issued after 1970 and live at most a week")
+	ErrRevocationsFuture  = errors.New("revocation list was issued in the future")
+	ErrRevocationsStale   = errors.New("revocation list is too old to be believed")
+	ErrRevocationsMissing = errors.New("appraiser needs a revocation list and has none")
+	ErrRevocationsBack    = errors.New("revocation list is older than the one in use")
+	ErrMachineRevoked     = errors.New("machine is revoked")
+	ErrCodeRevoked        = errors.New("code is revoked")
+)
+
+// Revocations withdraw machines (stolen, sold, broken open) and code that manifests and directories still name.
+type Revocations struct {
+	Version       uint64     `cbor:"1,keyasint"`
+	Sequence      uint64     `cbor:"2,keyasint"` // grows with every list
+	Machines      [][32]byte `cbor:"3,keyasint"` // ascending
+	Measurements  [][]byte   `cbor:"4,keyasint"` // ascending; as platforms report them, with or without configuration
+	IssuedUnixNS  int64      `cbor:"5,keyasint"`
+	ExpiresUnixNS int64      `cbor:"6,keyasint"`
+}
+
+func compareMachines(a, b [32]byte) int { return bytes.Compare(a[:], b[:]) }
+
+func (r Revocations) validate() error {
+	switch {
+	case r.Version != Version:
+		return fmt.Errorf("revocation list: %w %d, want %d", ErrVersion, r.Version, Version)
+	case r.Sequence == 0 || !ascending(r.Machines, compareMachines) || !ascending(r.Measurements, bytes.Compare):
+		return fmt.Errorf("%w: sequence from 1, machines and measurements ascending", ErrRevocations)
+	case r.IssuedUnixNS <= 0 || r.ExpiresUnixNS <= r.IssuedUnixNS || r.ExpiresUnixNS-r.IssuedUnixNS > int64(MaxRevocationTTL):
+		return ErrRevocationsTimes
+	}
+	return nil
+}
+
+func ascending[T any](list []T, compare func(a, b T) int) bool {
+	for i := 1; i < len(list); i++ {
+		if compare(list[i-1], list[i]) >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// SignRevocations checks a draft and signs it with keys of role manifest. Machines and measurements are sorted.
+func SignRevocations(r Revocations, keys ...*identity.Private) ([]byte, error) {
+	r.Machines, r.Measurements = slices.Clone(r.Machines), slices.Clone(r.Measurements)
+	slices.SortFunc(r.Machines, compareMachines)
+	slices.SortFunc(r.Measurements, bytes.Compare)
+	if err := r.validate(); err != nil {
+		return nil, err
+	}
+	payload, err := canon.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	return multisigned{Payload: payload}.sign(TypeRevocations, keys)
+}
+
+// VerifyRevocations is the only road to a list that appraisers take. Checks, in this order: those of the signatures as in
+// VerifyManifest; ErrRevocations, ErrVersion, ErrRevocationsTimes; ErrRevocationsFuture; ErrRevocationsStale at now.
+func VerifyRevocations(data []byte, k Keepers, nowUnixNS int64) (*Revocations, error) {
+	payload, err := k.open(TypeRevocations, data)
+	if err != nil {
+		return nil, err
+	}
+	var r Revocations
+	if err := canon.Unmarshal(payload, &r, MaxSigned); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRevocations, err)
+	}
+	if err := r.validate(); err != nil {
+		return nil, err
+	}
+	if r.IssuedUnixNS-int64(MaxClockSkew) > nowUnixNS {
+		return nil, ErrRevocationsFuture
+	}
+	if err := r.fresh(nowUnixNS); err != nil {
+		return nil, err
+	}
+	return &r, nil
+}
+
+func (r *Revocations) fresh(now int64) error {
+	if now >= r.ExpiresUnixNS {
+		return fmt.Errorf("%w: expired %s ago", ErrRevocationsStale, time.Duration(now-r.ExpiresUnixNS))
+	}
+	return nil
+}
+
+// check refuses what is listed. A list past its date refuses everything.
+func (r *Revocations) check(c Claims, now int64) error {
+	if err := r.fresh(now); err != nil {
+		return err
+	}
+	if _, found := slices.BinarySearchFunc(r.Machines, c.Machine, compareMachines); found {
+		return fmt.Errorf("%w: %x", ErrMachineRevoked, c.Machine[:8])
+	}
+	for _, m := range [][]byte{c.Measurement, Configured(c.Measurement, c.Configuration)} {
+		if _, found := slices.BinarySearchFunc(r.Measurements, m, bytes.Compare); found {
+			return fmt.Errorf("%w: %x", ErrCodeRevoked, m[:min(len(m), 8)])
+		}
+	}
+	return nil
+}
+
+// SetRevocations puts a verified list into use, from now on and for concurrent appraisals: ErrRevocationsBack if it is older than the
+// one in use.
+func (a *Appraiser) SetRevocations(r *Revocations) error {
+	for {
+		old := a.revocations.Load()
+		if r == nil || old != nil && r.Sequence < old.Sequence {
+			return ErrRevocationsBack
+		}
+		if a.revocations.CompareAndSwap(old, r) {
+			return nil
+		}
+	}
+}
+
+func (a *Appraiser) checkRevoked(c Claims, now int64) error {
+	switch r := a.revocations.Load(); {
+	case r != nil:
+		return r.check(c, now)
+	case a.needRevocations:
+		return ErrRevocationsMissing
+	}
+	return nil
+}
