@@ -32,7 +32,8 @@ func calibCommand() *cobra.Command {
 		Example: "  ursa calib audit --data ../shared/data/wonderproxy-2020\n  ursa calib audit --data measured --json\n" +
 			"  ursa calib watch --series weekly.csv.gz",
 	}
-	cmd.AddCommand(calibRunCommand(), calibFitCommand(), calibAuditCommand(), calibWatchCommand(), calibReportCommand())
+	cmd.AddCommand(calibRunCommand(), calibFitCommand(), calibAuditCommand(), calibWatchCommand(), calibReportCommand(),
+		calibQuarantineCommand(), calibBenchCommand())
 	return cmd
 }
 

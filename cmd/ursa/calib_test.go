@@ -16,7 +16,10 @@ import (
 )
 
 // measuredSet writes a set of 20 hosts around the North Atlantic, one of which stands in Paris and says Nairobi.
-func measuredSet(t *testing.T) (dir string) {
+func measuredSet(t *testing.T) (dir string) { return measuredSetWith(t, "n04") }
+
+// measuredSetWith gives the liar an id.
+func measuredSetWith(t *testing.T, liar string) (dir string) {
 	t.Helper()
 	var nodes []dataset.Node
 	var truth []earth.LatLon
@@ -30,6 +33,7 @@ func measuredSet(t *testing.T) (dir string) {
 		nodes = append(nodes, dataset.Node{ID: fmt.Sprintf("n%02d", i), Name: fmt.Sprintf("Host, %d", i), Country: country, At: at})
 	}
 	truth[4] = earth.LatLon{Lat: 48.86, Lon: 2.35}
+	nodes[4].ID = liar
 	nodes[4].At, nodes[4].Country = earth.LatLon{Lat: -1.29, Lon: 36.82}, "KE"
 	set, err := dataset.New("measured", nodes)
 	if err != nil {
@@ -137,6 +141,11 @@ func TestMistakesWithCalib(t *testing.T) {
 		{[]string{"report", "--data", dir, "--model", at("text"), "--signer", at("key.json")}, exitFailed, "names no key"},
 		{[]string{"report", "--data", dir, "--beacon", "n01"}, exitUsage, "--out"},
 		{[]string{"report", "--data", dir, "--beacon", "nobody", "--out", at("r")}, exitUsage, "no node"},
+		{[]string{"quarantine", dir}, exitUsage, "either"},
+		{[]string{"quarantine", broken, "--data", dir}, exitFailed, "directory init"},
+		{[]string{"bench", "--beacons", "3"}, exitUsage, "20..4096"},
+		{[]string{"bench", "--beacons", "30", "--liars", "31"}, exitUsage, "0..30"},
+		{[]string{"bench", "--cores", "0"}, exitUsage, "1 to 62"},
 		{[]string{"run"}, exitUsage, "--dir DIR"},
 		{[]string{"run", "--dir", at("c"), "--beacons", "1"}, exitUsage, "2..64"},
 		{[]string{"run", "--dir", at("c"), "--exchange", "1ms"}, exitUsage, "100ms"},
@@ -216,5 +225,57 @@ func TestCalibFitAndReport(t *testing.T) {
 	ok(t, "calib", "fit", "--data", dir, "--valid", "1ns", "--out", file, "--key", key, "--passphrase-file", pass)
 	if status, _, errOut := cli("calib", "report", "--data", dir, "--model", file, "--signer", trust); status != exitFailed || !strings.Contains(errOut, "expired") {
 		t.Errorf("an expired model: exit %d, %s", status, errOut)
+	}
+}
+
+// The convicted enter the draft, the signed directory quarantines them, an audit that finds nothing lifts nothing, a person does.
+func TestCalibQuarantine(t *testing.T) {
+	s := newSite(t, 2)
+	liar, err := readPublic(s.path("b1", beaconPublicName), "beacon")
+	if err != nil {
+		t.Fatal(err)
+	}
+	quarantined := func() map[string]string {
+		ok(t, s.withPass("directory", "sign", s.path("dir"))...)
+		l, err := directoryListingAt(s.path("dir", directoryName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l.Quarantine
+	}
+	set := measuredSetWith(t, liar.ID.String())
+	if out := ok(t, "calib", "quarantine", s.path("dir"), "--data", set); !strings.Contains(out, "1 changes") {
+		t.Error(out)
+	}
+	if in := quarantined(); len(in) != 1 || !strings.HasPrefix(in[liar.ID.String()], "audit: contradicted by") {
+		t.Errorf("quarantined: %v", in)
+	}
+	for _, again := range []string{set, measuredSet(t)} { // convicted once more, and not found any more
+		if out := ok(t, "calib", "quarantine", s.path("dir"), "--data", again); !strings.Contains(out, "0 changes") {
+			t.Error(out)
+		}
+	}
+	if in := quarantined(); len(in) != 1 {
+		t.Errorf("quarantined: %v", in)
+	}
+	if status, _, errOut := cli("calib", "quarantine", s.path("dir"), "--lift", "00000000"); status != exitUsage || !strings.Contains(errOut, "0 quarantined") {
+		t.Errorf("lifting a stranger: exit %d, %s", status, errOut)
+	}
+	ok(t, "calib", "quarantine", s.path("dir"), "--lift", liar.ID.Short())
+	if in := quarantined(); len(in) != 0 {
+		t.Errorf("quarantined: %v", in)
+	}
+}
+
+func TestCalibBench(t *testing.T) {
+	var b calibBench
+	if err := json.Unmarshal([]byte(ok(t, "calib", "bench", "--beacons", "60", "--liars", "2", "--cores", "2", "--serving", "1s", "--json")), &b); err != nil {
+		t.Fatal(err)
+	}
+	if b.Tasks != 60*59 || b.Pairs != 60*59 || b.Wronged != 0 || b.Convicted == 0 || b.PeakMB <= 0 {
+		t.Errorf("%+v", b)
+	}
+	if len(b.Serving) != 3 || b.Serving[0].Served == 0 || b.Serving[0].LeastRTTNS <= 0 || b.Serving[0].Measured != 0 {
+		t.Errorf("%+v", b.Serving)
 	}
 }
