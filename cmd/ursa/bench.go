@@ -111,7 +111,7 @@ func runBench(cmd *cobra.Command, f benchFlags, otherEnd func() (*exec.Cmd, erro
 
 // benchRelay puts distance between the ends of the goals' star.
 func benchRelay(server string, oneWay time.Duration, halfEmpty bool) (string, func(), error) {
-	way := relay.Direction{Link: fabric.Link{OneWay: oneWay}}
+	way := relay.Direction{Link: fabric.Link{OneWay: oneWay}, Overtake: true} // each packet has its own delay
 	if halfEmpty {
 		way.Link.Jitter = fabric.Mixture{Clean: 0.5, Else: fabric.Exponential{Mean: 2 * time.Millisecond}}
 	}
