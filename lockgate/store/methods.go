@@ -10,7 +10,7 @@ import (
 )
 
 // Grant is the one transaction; see Store.
-func (s *SQLite) Grant(ctx context.Context, g Grant) (r Result, err error) {
+func (s *SQL) Grant(ctx context.Context, g Grant) (r Result, err error) {
 	if err := g.validate(); err != nil {
 		return Result{}, err
 	}
@@ -25,28 +25,28 @@ func (s *SQLite) Grant(ctx context.Context, g Grant) (r Result, err error) {
 }
 
 // Lookup finds the answer to a request that was granted before; see Store.
-func (s *SQLite) Lookup(ctx context.Context, core [32]byte, id [16]byte, hash [32]byte) (Result, bool, error) {
-	return lookup(ctx, s.read, core, id, hash)
+func (s *SQL) Lookup(ctx context.Context, core [32]byte, id [16]byte, hash [32]byte) (Result, bool, error) {
+	return lookup(ctx, s.reader(), core, id, hash)
 }
 
 // Answer finds what a request id was answered with; see Store.
-func (s *SQLite) Answer(ctx context.Context, core [32]byte, id [16]byte) (Result, bool, error) {
-	r, _, ok, err := answered(ctx, s.read, core, id)
+func (s *SQL) Answer(ctx context.Context, core [32]byte, id [16]byte) (Result, bool, error) {
+	r, _, ok, err := answered(ctx, s.reader(), core, id)
 	return r, ok, err
 }
 
 // Consumed says whether a challenge nonce was used for a grant; see Store.
-func (s *SQLite) Consumed(ctx context.Context, nonce [32]byte) (bool, error) {
-	return has(ctx, s.read, "nonce", nonce)
+func (s *SQL) Consumed(ctx context.Context, nonce [32]byte) (bool, error) {
+	return has(ctx, s.reader(), "nonce", nonce)
 }
 
 // Account reads a core; see Store.
-func (s *SQLite) Account(ctx context.Context, core [32]byte) (Account, error) {
-	return account(ctx, s.read, core)
+func (s *SQL) Account(ctx context.Context, core [32]byte) (Account, error) {
+	return account(ctx, s.reader(), core)
 }
 
 // Enrol adds or updates a core; see Store.
-func (s *SQLite) Enrol(ctx context.Context, a Account) error {
+func (s *SQL) Enrol(ctx context.Context, a Account) error {
 	if err := a.validate(); err != nil {
 		return err
 	}
@@ -63,24 +63,24 @@ func (s *SQLite) Enrol(ctx context.Context, a Account) error {
 			a.Chip[:], int64(a.Budget)); err != nil {
 			return err
 		}
-		return t.exec(StepRequest, `INSERT INTO core VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, x'', x'')
+		return t.exec(StepRequest, `INSERT INTO core VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, ?, ?)
 			ON CONFLICT(id) DO UPDATE SET tenant = excluded.tenant, platform = excluded.platform, enabled = excluded.enabled`,
-			a.Core[:], a.Chip[:], a.Tenant, a.Platform, a.Public, a.Enabled)
+			a.Core[:], a.Chip[:], a.Tenant, a.Platform, a.Public, flag(a.Enabled), []byte{}, []byte{})
 	})
 }
 
 // Enable switches a core on or off; see Store.
-func (s *SQLite) Enable(ctx context.Context, core [32]byte, on bool) error {
+func (s *SQL) Enable(ctx context.Context, core [32]byte, on bool) error {
 	return s.submit(ctx, func(t *txn) error {
 		if _, err := account(context.Background(), t.tx, core); err != nil {
 			return err
 		}
-		return t.exec(StepRequest, `UPDATE core SET enabled = ? WHERE id = ?`, on, core[:])
+		return t.exec(StepRequest, `UPDATE core SET enabled = ? WHERE id = ?`, flag(on), core[:])
 	})
 }
 
 // Append adds a leaf that is no grant; see Store.
-func (s *SQLite) Append(ctx context.Context, leaf []byte) (i uint64, err error) {
+func (s *SQL) Append(ctx context.Context, leaf []byte) (i uint64, err error) {
 	if len(leaf) == 0 {
 		return 0, ErrMalformed
 	}
@@ -92,7 +92,7 @@ func (s *SQLite) Append(ctx context.Context, leaf []byte) (i uint64, err error) 
 }
 
 // Deposit adds to a wallet; see Store.
-func (s *SQLite) Deposit(ctx context.Context, d Deposit) (leaf uint64, err error) {
+func (s *SQL) Deposit(ctx context.Context, d Deposit) (leaf uint64, err error) {
 	switch {
 	case d.ID == [16]byte{}, d.Chip == [32]byte{}, len(d.Leaf) == 0, d.AtUnixNS <= 0, d.NotBeforeNS < 0:
 		return 0, ErrMalformed
@@ -107,7 +107,7 @@ func (s *SQLite) Deposit(ctx context.Context, d Deposit) (leaf uint64, err error
 }
 
 // Burn takes units out of the wallet; see Store.
-func (s *SQLite) Burn(ctx context.Context, b Burn) (out Burnt, err error) {
+func (s *SQL) Burn(ctx context.Context, b Burn) (out Burnt, err error) {
 	switch {
 	case b.ID == [16]byte{}, b.Core == [32]byte{}, len(b.Leaf) == 0, b.AtUnixNS <= 0:
 		return Burnt{}, ErrMalformed
@@ -125,28 +125,28 @@ func (s *SQLite) Burn(ctx context.Context, b Burn) (out Burnt, err error) {
 }
 
 // Wallet is what a chip has left to use at an instant; see Store.
-func (s *SQLite) Wallet(ctx context.Context, chip [32]byte, atUnixNS int64) (lock.Units, error) {
-	return wallet(ctx, s.read, chip, atUnixNS)
+func (s *SQL) Wallet(ctx context.Context, chip [32]byte, atUnixNS int64) (lock.Units, error) {
+	return wallet(ctx, s.reader(), chip, atUnixNS)
 }
 
 // Burnt reads a core's burn; see Store.
-func (s *SQLite) Burnt(ctx context.Context, core [32]byte, id [16]byte) (Burnt, error) {
-	return burnt(ctx, s.read, core, id)
+func (s *SQL) Burnt(ctx context.Context, core [32]byte, id [16]byte) (Burnt, error) {
+	return burnt(ctx, s.reader(), core, id)
 }
 
 // Deny counts a denial; see Store.
-func (s *SQLite) Deny(ctx context.Context, reason string) error {
+func (s *SQL) Deny(ctx context.Context, reason string) error {
 	if reason == "" {
 		return ErrMalformed
 	}
 	return s.submit(ctx, func(t *txn) error {
-		return t.exec(StepRequest, `INSERT INTO denial VALUES (?, 1) ON CONFLICT(reason) DO UPDATE SET n = n + 1`, reason)
+		return t.exec(StepRequest, `INSERT INTO denial VALUES (?, 1) ON CONFLICT(reason) DO UPDATE SET n = denial.n + 1`, reason)
 	})
 }
 
 // Denials reads the counts of Deny.
-func (s *SQLite) Denials(ctx context.Context) (map[string]uint64, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT reason, n FROM denial`)
+func (s *SQL) Denials(ctx context.Context) (map[string]uint64, error) {
+	rows, err := s.reader().QueryContext(ctx, `SELECT reason, n FROM denial`)
 	if err != nil {
 		return nil, fmt.Errorf("store: cannot read denials: %w", err)
 	}
@@ -164,10 +164,10 @@ func (s *SQLite) Denials(ctx context.Context) (map[string]uint64, error) {
 }
 
 // Head is the newest state of the ledger.
-func (s *SQLite) Head(ctx context.Context) (Head, error) { return head(ctx, s.read) }
+func (s *SQL) Head(ctx context.Context) (Head, error) { return head(ctx, s.reader()) }
 
 // Leaves reads leaves from..to (to excluded).
-func (s *SQLite) Leaves(ctx context.Context, from, to uint64) ([]Leaf, error) {
+func (s *SQL) Leaves(ctx context.Context, from, to uint64) ([]Leaf, error) {
 	h, err := s.Head(ctx)
 	if err != nil {
 		return nil, err
@@ -175,7 +175,7 @@ func (s *SQLite) Leaves(ctx context.Context, from, to uint64) ([]Leaf, error) {
 	if from >= to || to > h.Size {
 		return nil, fmt.Errorf("%w: %d to %d of %d", ErrRange, from, to, h.Size)
 	}
-	rows, err := s.read.QueryContext(ctx, `SELECT i, data, hash FROM leaf WHERE i >= ? AND i < ? ORDER BY i`, int64(from), int64(to))
+	rows, err := s.reader().QueryContext(ctx, `SELECT i, data, hash FROM leaf WHERE i >= ? AND i < ? ORDER BY i`, int64(from), int64(to))
 	if err != nil {
 		return nil, fmt.Errorf("store: cannot read the ledger: %w", err)
 	}
@@ -197,23 +197,24 @@ func (s *SQLite) Leaves(ctx context.Context, from, to uint64) ([]Leaf, error) {
 // Check walks the whole chain, and the debits against the answers given: the
 // chips' spending, the cores' grants and the requests must add up to the same
 // units, and every answer must have its leaf and its consumed nonces.
-func (s *SQLite) Check(ctx context.Context) error {
-	tx, err := s.read.BeginTx(ctx, nil)
+func (s *SQL) Check(ctx context.Context) error {
+	raw, err := s.read.BeginTx(ctx, s.d.check)
 	if err != nil {
 		return fmt.Errorf("store: cannot check: %w", err)
 	}
-	defer func() { _ = tx.Rollback() }()
+	defer func() { _ = raw.Rollback() }()
+	tx := bound{raw, s.d.bind}
 	if err := checkChain(ctx, tx); err != nil {
 		return err
 	}
 	for _, c := range []struct{ what, query string }{
 		{"a chip's spending is not what its cores were granted and have burnt", `SELECT count(*) FROM chip h WHERE spent <>
-			(SELECT coalesce(sum(r.units), 0) FROM request r JOIN core c ON c.id = r.core WHERE c.chip = h.id AND NOT r.burnt) +
+			(SELECT coalesce(sum(r.units), 0) FROM request r JOIN core c ON c.id = r.core WHERE c.chip = h.id AND r.burnt = 0) +
 			(SELECT coalesce(sum(b.units), 0) FROM burn b JOIN core c ON c.id = b.core WHERE c.chip = h.id)`},
-		{"what is used of burns is not what was granted on them", `SELECT abs((SELECT coalesce(sum(used), 0) FROM burn) - (SELECT coalesce(sum(units), 0) FROM request WHERE burnt))`},
+		{"what is used of burns is not what was granted on them", `SELECT CAST(abs((SELECT coalesce(sum(used), 0) FROM burn) - (SELECT coalesce(sum(units), 0) FROM request WHERE burnt <> 0)) AS BIGINT)`},
 		{"a core's grants are not what its answers say", `SELECT count(*) FROM core c WHERE granted <> (SELECT coalesce(sum(units), 0) FROM request WHERE core = c.id)`},
 		{"an answer without a leaf", `SELECT count(*) FROM request WHERE leaf NOT IN (SELECT i FROM leaf)`},
-		{"two answers with one leaf", `SELECT count(*) FROM (SELECT leaf FROM request GROUP BY leaf HAVING count(*) > 1)`},
+		{"two answers with one leaf", `SELECT count(*) FROM (SELECT leaf FROM request GROUP BY leaf HAVING count(*) > 1) AS twice`},
 		{"answers and consumed nonces differ in number", `SELECT abs((SELECT count(*) FROM request) - (SELECT count(*) FROM nonce)) + abs((SELECT count(*) FROM request) - (SELECT count(*) FROM lock_nonce))`},
 	} {
 		var n int64

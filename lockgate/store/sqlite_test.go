@@ -19,7 +19,7 @@ import (
 	"github.com/ursa-virtual/ursa/lockgate/store/storetest"
 )
 
-func open(t testing.TB, path string, opt store.Options) *store.SQLite {
+func open(t testing.TB, path string, opt store.Options) *store.SQL {
 	t.Helper()
 	s, err := store.OpenSQLite(context.Background(), path, opt)
 	if err != nil {
@@ -90,7 +90,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 }
 
 // after checks what a crash in the middle of the second grant left behind.
-func after(t *testing.T, s *store.SQLite, applied bool, want []byte) {
+func after(t *testing.T, s *store.SQL, applied bool, want []byte) {
 	t.Helper()
 	ctx := context.Background()
 	if err := s.Check(ctx); err != nil {

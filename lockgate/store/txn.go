@@ -18,7 +18,7 @@ type querier interface {
 
 // txn is one write transaction. dirty turns true with the first write of a job.
 type txn struct {
-	tx    *sql.Tx
+	tx    bound
 	fault func(Step) error
 	dirty bool
 }
@@ -30,7 +30,7 @@ func (t *txn) exec(step Step, query string, args ...any) error {
 	if err := t.fault(step); err != nil {
 		return err
 	}
-	if _, err := t.tx.Exec(query, args...); err != nil {
+	if _, err := t.tx.ExecContext(context.Background(), query, args...); err != nil {
 		return fmt.Errorf("store: cannot write (%s): %w", step, err)
 	}
 	return nil
@@ -39,7 +39,7 @@ func (t *txn) exec(step Step, query string, args ...any) error {
 // fence refuses to write when another gate has taken over.
 func (t *txn) fence(epoch int64) error {
 	var now int64
-	if err := t.tx.QueryRow(`SELECT v FROM meta WHERE k = 'epoch'`).Scan(&now); err != nil {
+	if err := t.tx.QueryRowContext(context.Background(), `SELECT v FROM meta WHERE k = 'epoch'`).Scan(&now); err != nil {
 		return fmt.Errorf("store: cannot read the epoch: %w", err)
 	}
 	if now != epoch {
@@ -115,7 +115,7 @@ func (t *txn) covers(chip [32]byte, units lock.Units, at int64) error {
 // into force, less what was spent.
 func wallet(ctx context.Context, q querier, chip [32]byte, at int64) (lock.Units, error) {
 	var budget, spent, deposits int64
-	err := q.QueryRowContext(ctx, `SELECT budget, spent, (SELECT coalesce(sum(units), 0) FROM deposit WHERE chip = ?1 AND not_before <= ?2)
+	err := q.QueryRowContext(ctx, `SELECT budget, spent, (SELECT CAST(coalesce(sum(units), 0) AS BIGINT) FROM deposit WHERE chip = ?1 AND not_before <= ?2)
 		FROM chip WHERE id = ?1`, chip[:], at).Scan(&budget, &spent, &deposits)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, ErrUnknownCore
@@ -180,7 +180,7 @@ func (t *txn) burn(b Burn) (Burnt, error) {
 func (t *txn) deposit(d Deposit) (uint64, error) {
 	var chip []byte
 	var units, notBefore, leaf int64
-	err := t.tx.QueryRow(`SELECT chip, units, not_before, leaf FROM deposit WHERE id = ?`, d.ID[:]).Scan(&chip, &units, &notBefore, &leaf)
+	err := t.tx.QueryRowContext(context.Background(), `SELECT chip, units, not_before, leaf FROM deposit WHERE id = ?`, d.ID[:]).Scan(&chip, &units, &notBefore, &leaf)
 	switch {
 	case err == nil && (string(chip) != string(d.Chip[:]) || units != int64(d.Units) || notBefore != d.NotBeforeNS):
 		return 0, ErrDeposit
@@ -190,7 +190,7 @@ func (t *txn) deposit(d Deposit) (uint64, error) {
 		return 0, fmt.Errorf("store: cannot read deposits: %w", err)
 	}
 	var total int64 // of all deposits of the chip, in force or not: the sum must be countable
-	err = t.tx.QueryRow(`SELECT budget + (SELECT coalesce(sum(units), 0) FROM deposit WHERE chip = ?1) FROM chip WHERE id = ?1`, d.Chip[:]).Scan(&total)
+	err = t.tx.QueryRowContext(context.Background(), `SELECT CAST(budget + (SELECT coalesce(sum(units), 0) FROM deposit WHERE chip = ?1) AS BIGINT) FROM chip WHERE id = ?1`, d.Chip[:]).Scan(&total)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, ErrUnknownCore
 	}
@@ -237,7 +237,7 @@ func (t *txn) write(g Grant) (Result, error) {
 	}
 	sum := sha256.Sum256(g.Response)
 	err = t.exec(StepRequest, `INSERT INTO request VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		g.Core[:], g.RequestID[:], g.RequestHash[:], g.Response, sum[:], int64(g.Units), fromBurn, int64(i), g.AtUnixNS)
+		g.Core[:], g.RequestID[:], g.RequestHash[:], g.Response, sum[:], int64(g.Units), flag(fromBurn), int64(i), g.AtUnixNS)
 	if err != nil {
 		return Result{}, err
 	}
@@ -314,12 +314,13 @@ func answered(ctx context.Context, q querier, core [32]byte, id [16]byte) (r Res
 func account(ctx context.Context, q querier, core [32]byte) (Account, error) {
 	a := Account{Core: core}
 	var chip, last, prev []byte
+	var enabled int64
 	var n [9]int64
 	err := q.QueryRowContext(ctx, `SELECT c.chip, c.tenant, c.platform, c.public, c.enabled,
 		h.budget, h.spent, c.last_seq, c.last_units, c.granted, c.accepted, c.used,
 		c.redeemed, c.last_at, c.last_proof, c.prev_proof
 		FROM core c JOIN chip h ON h.id = c.chip WHERE c.id = ?`, core[:]).
-		Scan(&chip, &a.Tenant, &a.Platform, &a.Public, &a.Enabled, &n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7], &n[8], &last, &prev)
+		Scan(&chip, &a.Tenant, &a.Platform, &a.Public, &enabled, &n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7], &n[8], &last, &prev)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Account{}, ErrUnknownCore
 	}
@@ -331,6 +332,7 @@ func account(ctx context.Context, q querier, core [32]byte) (Account, error) {
 			return Account{}, fmt.Errorf("%w: a negative counter", ErrChain)
 		}
 	}
+	a.Enabled = enabled == 1
 	copy(a.Chip[:], chip)
 	copy(a.LastProof[:], last)
 	copy(a.PrevProof[:], prev)
@@ -338,4 +340,12 @@ func account(ctx context.Context, q querier, core [32]byte) (Account, error) {
 	a.Budget, a.Spent, a.LastSeq, a.LastUnits = lock.Units(n[0]), lock.Units(n[1]), uint64(n[2]), lock.Units(n[3])
 	a.Granted, a.Accepted, a.Used = lock.Units(n[4]), lock.Units(n[5]), lock.Units(n[6])
 	return a, nil
+}
+
+// flag is how databases that know no truth value keep one.
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -1,0 +1,394 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+)
+
+// Step names a point inside a transaction, for fault injection.
+type Step string
+
+// The steps of a write, in their order. A fault at StepCommitted is the pair of
+// the others: applied, but reported as failed.
+const (
+	StepBegin     Step = "begin"
+	StepDebit     Step = "debit"
+	StepNonces    Step = "nonces"
+	StepLeaf      Step = "leaf"
+	StepRequest   Step = "request"
+	StepCommit    Step = "commit"
+	StepCommitted Step = "committed"
+)
+
+// Steps lists them all.
+func Steps() []Step {
+	return []Step{StepBegin, StepDebit, StepNonces, StepLeaf, StepRequest, StepCommit, StepCommitted}
+}
+
+// Options of an embedded store. The zero value is the sound default.
+type Options struct {
+	// Seen is the newest ledger head known from outside this file (a
+	// checkpoint, a witness, an auditor). A store that does not contain it is
+	// older than the ledger and is not opened. The zero head asks for nothing.
+	Seen Head
+	// Batch is how many writes may share one fsync; 0 means 256.
+	Batch int
+	// Fault, when set, is called at every step of a transaction; its error
+	// makes the step fail there. For tests of what a crash leaves behind.
+	Fault func(Step) error
+}
+
+// SQL is a store in a relational database: one writer that puts what is waiting
+// into one transaction (group commit), readers beside it. OpenSQLite and
+// OpenPostgres make one.
+type SQL struct {
+	opt   Options
+	d     dialect
+	write *sql.DB
+	read  *sql.DB
+	begin beginner  // where the writer begins its transactions; owned by the run goroutine
+	conn  *sql.Conn // the writer's only connection, where the dialect wants one
+	epoch int64     // fencing: fixed at open
+	queue chan *job
+
+	mu     sync.RWMutex // guards closed against late senders
+	closed bool
+	done   chan struct{}
+}
+
+// beginner is a database or one connection of it.
+type beginner interface {
+	BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error)
+}
+
+// dialect is what databases say differently.
+type dialect struct {
+	name    string
+	schema  []string                  // one statement each
+	bind    func(query string) string // placeholders
+	tx      *sql.TxOptions            // of writes
+	check   *sql.TxOptions            // of Check: one state throughout
+	fenced  bool                      // one gate at a time: a new one shuts the old one out
+	retry   func(error) bool          // the transaction was not applied and may be tried again
+	oneConn bool                      // the writer keeps one connection
+}
+
+type job struct {
+	ctx  context.Context
+	do   func(*txn) error
+	err  error
+	done chan struct{}
+}
+
+var _ Store = (*SQL)(nil)
+
+const schemaVersion = 1
+
+// schema is written in SQLite's words; other dialects translate it.
+const schema = `
+CREATE TABLE IF NOT EXISTS meta (k TEXT PRIMARY KEY, v INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS chip (id BLOB PRIMARY KEY, budget INTEGER NOT NULL, spent INTEGER NOT NULL,
+  CHECK (length(id) = 32 AND spent >= 0 AND budget >= 0)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS core (id BLOB PRIMARY KEY, chip BLOB NOT NULL REFERENCES chip(id), tenant TEXT NOT NULL,
+  platform TEXT NOT NULL, public BLOB NOT NULL, enabled INTEGER NOT NULL, last_seq INTEGER NOT NULL,
+  last_units INTEGER NOT NULL, granted INTEGER NOT NULL, accepted INTEGER NOT NULL, used INTEGER NOT NULL,
+  redeemed INTEGER NOT NULL, last_at INTEGER NOT NULL, last_proof BLOB NOT NULL, prev_proof BLOB NOT NULL,
+  CHECK (length(id) = 32 AND granted >= 0)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS leaf (i INTEGER PRIMARY KEY, data BLOB NOT NULL, hash BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS request (core BLOB NOT NULL REFERENCES core(id), id BLOB NOT NULL, hash BLOB NOT NULL,
+  response BLOB NOT NULL, sum BLOB NOT NULL, units INTEGER NOT NULL, burnt INTEGER NOT NULL,
+  leaf INTEGER NOT NULL REFERENCES leaf(i), at INTEGER NOT NULL, PRIMARY KEY (core, id)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS nonce (n BLOB PRIMARY KEY, CHECK (length(n) = 32)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS lock_nonce (n BLOB PRIMARY KEY, CHECK (length(n) = 32)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS deposit (id BLOB PRIMARY KEY, chip BLOB NOT NULL REFERENCES chip(id), units INTEGER NOT NULL,
+  not_before INTEGER NOT NULL, leaf INTEGER NOT NULL REFERENCES leaf(i), at INTEGER NOT NULL,
+  CHECK (units > 0)) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS deposit_of ON deposit(chip, not_before);
+CREATE TABLE IF NOT EXISTS burn (core BLOB NOT NULL REFERENCES core(id), id BLOB NOT NULL, units INTEGER NOT NULL,
+  used INTEGER NOT NULL, leaf INTEGER NOT NULL REFERENCES leaf(i), at INTEGER NOT NULL,
+  PRIMARY KEY (core, id), CHECK (units > 0 AND used >= 0 AND used <= units)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS denial (reason TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+`
+
+// open begins to serve on two handles to one database.
+func (s *SQL) open(ctx context.Context) (*SQL, error) {
+	if s.opt.Batch <= 0 {
+		s.opt.Batch = 256
+	}
+	s.queue, s.done = make(chan *job, s.opt.Batch), make(chan struct{})
+	s.begin = s.write
+	if s.d.oneConn {
+		conn, err := s.write.Conn(ctx)
+		if err != nil {
+			_ = s.closeAll()
+			return nil, fmt.Errorf("store: cannot open: %w", err)
+		}
+		s.conn, s.begin = conn, conn
+	}
+	if err := s.takeOver(ctx); err != nil {
+		_ = s.closeAll()
+		return nil, err
+	}
+	go s.run()
+	return s, nil
+}
+
+// takeOver makes the tables, checks the schema and the seen head, and, where one
+// gate is to shut out another, raises the fencing epoch, all in one transaction.
+func (s *SQL) takeOver(ctx context.Context) error {
+	var err error
+	for range maxTries {
+		if err = s.tryTakeOver(ctx); err == nil || s.d.retry == nil || !s.d.retry(err) {
+			return err
+		}
+	}
+	return err
+}
+
+func (s *SQL) tryTakeOver(ctx context.Context) error {
+	tx, err := s.begin.BeginTx(ctx, s.d.tx)
+	if err != nil {
+		return fmt.Errorf("store: cannot open: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	b := bound{tx, s.d.bind}
+	for _, statement := range s.d.schema {
+		if _, err := b.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("store: cannot make tables: %w", err)
+		}
+	}
+	if _, err := b.ExecContext(ctx, `INSERT INTO meta VALUES ('schema', ?), ('epoch', 0) ON CONFLICT DO NOTHING`, schemaVersion); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	var version int64
+	if err := b.QueryRowContext(ctx, `SELECT v FROM meta WHERE k = 'schema'`).Scan(&version); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if version != schemaVersion {
+		return fmt.Errorf("%w: schema %d, this program has %d", ErrSchema, version, schemaVersion)
+	}
+	if err := contains(ctx, b, s.opt.Seen); err != nil {
+		return err
+	}
+	if s.d.fenced {
+		if err := b.QueryRowContext(ctx, `UPDATE meta SET v = v + 1 WHERE k = 'epoch' RETURNING v`).Scan(&s.epoch); err != nil {
+			return fmt.Errorf("store: %w", err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("store: cannot take over: %w", err)
+	}
+	return nil
+}
+
+// contains says whether the ledger here has grown out of the head.
+func contains(ctx context.Context, q querier, h Head) error {
+	if h.Size == 0 {
+		return nil
+	}
+	var hash []byte
+	err := q.QueryRowContext(ctx, `SELECT hash FROM leaf WHERE i = ?`, int64(h.Size-1)).Scan(&hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("%w: it lacks leaf %d", ErrRolledBack, h.Size-1)
+	}
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if string(hash) != string(h.Hash[:]) {
+		return fmt.Errorf("%w: leaf %d is another one", ErrRolledBack, h.Size-1)
+	}
+	return nil
+}
+
+// Close waits for the writes that were handed over, then closes the files.
+func (s *SQL) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	close(s.queue)
+	s.mu.Unlock()
+	<-s.done
+	return s.closeAll()
+}
+
+func (s *SQL) closeAll() error {
+	var errs []error
+	if s.conn != nil {
+		errs = append(errs, s.conn.Close())
+	}
+	return errors.Join(append(errs, s.write.Close(), s.read.Close())...)
+}
+
+// submit hands a write to the writer and waits for its commit.
+func (s *SQL) submit(ctx context.Context, do func(*txn) error) error {
+	j := &job{ctx: ctx, do: do, done: make(chan struct{})}
+	s.mu.RLock()
+	if s.closed {
+		s.mu.RUnlock()
+		return ErrClosed
+	}
+	select {
+	case s.queue <- j:
+		s.mu.RUnlock()
+	case <-ctx.Done():
+		s.mu.RUnlock()
+		return ctx.Err()
+	}
+	<-j.done // once handed over it is decided; leaving early would only hide it
+	return j.err
+}
+
+// run is the single writer: whatever waits goes into the next transaction.
+func (s *SQL) run() {
+	defer close(s.done)
+	for j := range s.queue {
+		batch := []*job{j}
+	fill:
+		for len(batch) < s.opt.Batch {
+			select {
+			case j, ok := <-s.queue:
+				if !ok {
+					break fill
+				}
+				batch = append(batch, j)
+			default:
+				break fill
+			}
+		}
+		s.commit(batch)
+		for _, j := range batch {
+			close(j.done)
+		}
+	}
+}
+
+// maxTries bounds how often a transaction is tried again that met another one.
+const maxTries = 50
+
+// commit runs a batch in one transaction. A job that a check refuses has
+// written nothing and only fails itself; a job that fails while writing takes
+// the whole batch with it, because half of it may be in the transaction. A
+// transaction that the database says it did not apply, because it met another
+// gate's, is run again from its first check.
+func (s *SQL) commit(batch []*job) {
+	var err error
+	for range maxTries {
+		for _, j := range batch {
+			j.err = nil
+		}
+		if err = s.try(batch); err == nil || s.d.retry == nil || !s.d.retry(err) {
+			break
+		}
+	}
+	if err == nil {
+		return
+	}
+	if s.conn != nil {
+		// A commit that failed may have left the transaction open; nothing of it
+		// may leak into the next one. Outside a transaction this is refused, rightly.
+		_, _ = s.conn.ExecContext(context.Background(), "ROLLBACK")
+	}
+	for _, j := range batch {
+		if j.err == nil {
+			j.err = err
+		}
+	}
+}
+
+func (s *SQL) try(batch []*job) error {
+	if err := s.fault(StepBegin); err != nil {
+		return err
+	}
+	tx, err := s.begin.BeginTx(context.Background(), s.d.tx)
+	if err != nil {
+		return fmt.Errorf("store: cannot write: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	t := &txn{tx: bound{tx, s.d.bind}, fault: s.fault}
+	if s.d.fenced {
+		if err := t.fence(s.epoch); err != nil {
+			return err
+		}
+	}
+	live := 0
+	for _, j := range batch {
+		if j.err = j.ctx.Err(); j.err != nil {
+			continue
+		}
+		t.dirty = false
+		if j.err = j.do(t); j.err != nil && (t.dirty || s.d.retry != nil && s.d.retry(j.err)) {
+			return j.err
+		}
+		if j.err == nil {
+			live++
+		}
+	}
+	if live == 0 {
+		return nil
+	}
+	if err := s.fault(StepCommit); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		if s.d.retry != nil && s.d.retry(err) {
+			return err // said to be not applied
+		}
+		return fmt.Errorf("%w: %w", ErrUncertain, err)
+	}
+	if err := s.fault(StepCommitted); err != nil {
+		return fmt.Errorf("%w: %w", ErrUncertain, err)
+	}
+	return nil
+}
+
+func (s *SQL) fault(step Step) error {
+	if s.opt.Fault == nil {
+		return nil
+	}
+	return s.opt.Fault(step)
+}
+
+// bound translates placeholders on the way to a transaction or a database.
+type bound struct {
+	q interface {
+		querier
+		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	}
+	bind func(string) string
+}
+
+// QueryRowContext is database/sql's.
+func (b bound) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return b.q.QueryRowContext(ctx, b.bind(query), args...)
+}
+
+// QueryContext is database/sql's.
+func (b bound) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return b.q.QueryContext(ctx, b.bind(query), args...)
+}
+
+// ExecContext is database/sql's.
+func (b bound) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return b.q.ExecContext(ctx, b.bind(query), args...)
+}
+
+// reader is where reads go.
+func (s *SQL) reader() bound { return bound{s.read, s.d.bind} }
+
+// statements splits a schema.
+func statements(schema string) []string {
+	var out []string
+	for s := range strings.SplitSeq(schema, ";") {
+		if s = strings.TrimSpace(s); s != "" {
+			out = append(out, s)
+		}
+	}
+	return out
+}
