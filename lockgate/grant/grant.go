@@ -60,7 +60,7 @@ func (g *Gate) Grant(ctx context.Context, r Request) (Decision, error) {
 		if err := g.published(ctx, before.Leaf); err != nil {
 			return Decision{}, err
 		}
-		return Decision{Granted: true, Repeated: true, Lease: before.Response}, nil
+		return Decision{Granted: true, Repeated: true, Lease: before.Response, Record: Record{Leaf: before.Leaf}}, nil
 	}
 	if r.RequestID == ([16]byte{}) {
 		return g.refuse(ctx, RefusedRequest, "the request id is missing"), nil

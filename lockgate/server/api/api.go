@@ -29,6 +29,7 @@ package api
 
 import (
 	"crypto/tls"
+	_ "embed" // the published schema
 	"errors"
 	"fmt"
 	"math"
@@ -42,6 +43,11 @@ import (
 
 // Version of the schema.
 const Version = 1
+
+// Schema is the published description (OpenAPI 3.1).
+//
+//go:embed openapi.yaml
+var Schema []byte
 
 // Paths.
 const (
