@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -195,7 +196,18 @@ func TestTheRoadOverSockets(t *testing.T) {
 		t.Errorf("a revoked core: exit %d, %s", code, out)
 	}
 	ok(t, "gate", "restore", "--dir", s.path("gate"), core[:8])
+	workload := func(args ...string) (int, string) {
+		code, _, errOut := cli(append(append([]string{"core", "run"}, prove[2:]...), args...)...)
+		return code, errOut
+	}
+	held := runtime.GOOS == "linux" // only there can a workload be held still
+	if code, log := workload("--", "sh", "-c", "exit 3"); held && (code != exitFailed || !strings.Contains(log, "exit status 3") || !strings.Contains(log, "msg=running")) {
+		t.Errorf("a workload that fails: exit %d, %s", code, log)
+	}
 	ok(t, append(policy, "--permit", "JP")...)
+	if code, log := workload("--stop-when-denied", "--", "sleep", "60"); held && (code != exitDenied || strings.Contains(log, "msg=running")) {
+		t.Errorf("a workload elsewhere: exit %d, %s", code, log)
+	}
 	if code, out, _ := cli(append(prove, "--http2")...); code != exitDenied || !strings.Contains(out, "verdict") {
 		t.Errorf("elsewhere: exit %d, %s", code, out)
 	}
