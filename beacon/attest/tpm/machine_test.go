@@ -13,6 +13,7 @@ import (
 
 	"github.com/ursa-virtual/ursa/beacon/attest"
 	"github.com/ursa-virtual/ursa/beacon/attest/tpm"
+	"github.com/ursa-virtual/ursa/beacon/attest/tpm/swtpmtest"
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
 
@@ -40,7 +41,7 @@ func (b booted) check(t testing.TB, v *tpm.Verifier) error {
 // reopen is the same machine after its program was restarted, with its own log in a file.
 func (b booted) reopen(t testing.TB, record []byte) booted {
 	t.Helper()
-	_, issuer := authorities(t, b.dir)
+	_, issuer := swtpmtest.Authorities(t, b.dir)
 	m, err := tpm.Open(tpm.Config{Address: "unix:" + filepath.Join(b.dir, "sock"), FirmwareLog: filepath.Join(b.dir, "firmware.log"),
 		OwnLog: filepath.Join(b.dir, "own.log"), Issuers: [][]byte{issuer}, Record: record})
 	if err != nil {
@@ -207,7 +208,7 @@ func TestAddresses(t *testing.T) {
 
 func TestFirmwareLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	want := firmware(t, path, 1)
+	want := swtpmtest.Firmware(t, path, 1)
 	log, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -234,7 +235,7 @@ func TestFirmwareLog(t *testing.T) {
 
 func FuzzFirmwareLog(f *testing.F) {
 	path := filepath.Join(f.TempDir(), "log")
-	firmware(f, path, 1)
+	swtpmtest.Firmware(f, path, 1)
 	log, err := os.ReadFile(path)
 	if err != nil {
 		f.Fatal(err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ursa-virtual/ursa/beacon/attest"
 	"github.com/ursa-virtual/ursa/beacon/attest/tpm"
+	"github.com/ursa-virtual/ursa/beacon/attest/tpm/swtpmtest"
 	"github.com/ursa-virtual/ursa/topology/directory"
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
@@ -35,18 +36,14 @@ type booted struct {
 // boot starts the TPM in dir, extends what its firmware's log says and opens it as a machine.
 func boot(t testing.TB, dir string, tcp bool) booted {
 	t.Helper()
-	s, stop := start(t, dir, tcp)
+	address, stop := swtpmtest.Start(t, dir, tcp)
 	log := filepath.Join(dir, "firmware.log")
-	address := "unix:" + s.socket
-	if tcp {
-		address = "tcp:" + s.tcp
-	}
-	for _, e := range firmware(t, log, 1) {
-		if err := tpm.ExtendForTest(address, e); err != nil {
+	for _, e := range swtpmtest.Firmware(t, log, 1) {
+		if err := swtpmtest.Extend(address, e); err != nil {
 			t.Fatal(err)
 		}
 	}
-	root, issuer := authorities(t, dir)
+	root, issuer := swtpmtest.Authorities(t, dir)
 	m, err := tpm.Open(tpm.Config{Address: address, FirmwareLog: log, Issuers: [][]byte{issuer}})
 	if err != nil {
 		t.Fatal(err)
