@@ -192,6 +192,9 @@ func (r *reader) whole(f File) {
 // hint finds the field that was probably meant.
 func hint(word string) string {
 	best, least := "", 3
+	if len(word) > 64 {
+		word = "" // no slip of the pen
+	}
 	for _, f := range fields {
 		if d := distance(word, f.name); d < least {
 			best, least = f.name, d
