@@ -29,8 +29,8 @@ func calibCommand() *cobra.Command {
 		Short: "Beacons measure beacons: delay models, liars, and what changed",
 		Long: "Calibration keeps the constellation honest. Nothing that it finds can tighten a proof: it takes\n" +
 			"beacons out of use, or makes their uncertainty larger.",
-		Example: "  ursa calib audit --data ../shared/data/wonderproxy-2020\n  ursa calib audit --data measured --json\n" +
-			"  ursa calib watch --series weekly.csv.gz",
+		Example: "  ursa calib run --dir calib\n  ursa calib audit --data calib/measured\n  ursa calib fit --data calib/measured\n" +
+			"  ursa calib report --data calib/measured --out report\n  ursa calib watch --series calib/series.csv",
 	}
 	cmd.AddCommand(calibRunCommand(), calibFitCommand(), calibAuditCommand(), calibWatchCommand(), calibReportCommand(),
 		calibQuarantineCommand(), calibBenchCommand())
