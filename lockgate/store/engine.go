@@ -69,7 +69,7 @@ type beginner interface {
 type dialect struct {
 	name    string
 	schema  []string                  // one statement each
-	bind    func(query string) string // placeholders
+	bind    func(query string) string // writes parameters as the database wants them
 	tx      *sql.TxOptions            // of writes
 	check   *sql.TxOptions            // of Check: one state throughout
 	fenced  bool                      // one gate at a time: a new one shuts the old one out
@@ -355,7 +355,7 @@ func (s *SQL) fault(step Step) error {
 	return s.opt.Fault(step)
 }
 
-// bound translates placeholders on the way to a transaction or a database.
+// bound writes parameters as the database wants them, on the way to a transaction or a database.
 type bound struct {
 	q interface {
 		querier
