@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"strings"
+	"sync"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -121,23 +122,37 @@ func stroke(p *plot.Plot, at plotter.XYs, colour color.Color, width vg.Length, d
 // coastStep is how far apart the points of a drawn coast are at least, in degrees: a third of a millimetre on the drawing.
 const coastStep = 0.4
 
-// coasts draws the land: all countries as one region, without the borders between them.
+// coasts draws the land.
 func coasts(p *plot.Plot) error {
-	countries, err := atlas.Countries()
+	rings, err := land()
 	if err != nil {
 		return err
+	}
+	for _, ring := range rings {
+		if err := stroke(p, ring, faint, 0.6, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// land is all countries as one region, without the borders between them; the atlas needs some tenths of a second for it, once.
+var land = sync.OnceValues(func() (rings []plotter.XYs, err error) {
+	countries, err := atlas.Countries()
+	if err != nil {
+		return nil, err
 	}
 	var codes []string
 	for _, c := range countries {
 		codes = append(codes, c.Code)
 	}
-	land, err := atlas.Parse(strings.Join(codes, "+"), atlas.Options{})
+	world, err := atlas.Parse(strings.Join(codes, "+"), atlas.Options{})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	text, err := land.GeoJSON()
+	text, err := world.GeoJSON()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var drawn struct {
 		Features []struct {
@@ -147,19 +162,17 @@ func coasts(p *plot.Plot) error {
 		} `json:"features"`
 	}
 	if err := json.Unmarshal(text, &drawn); err != nil {
-		return err
+		return nil, err
 	}
 	for _, f := range drawn.Features {
 		for _, polygon := range f.Geometry.Coordinates {
 			for _, ring := range polygon {
-				if err := stroke(p, thin(ring), faint, 0.6, nil); err != nil {
-					return err
-				}
+				rings = append(rings, thin(ring))
 			}
 		}
 	}
-	return nil
-}
+	return rings, nil
+})
 
 func thin(ring [][2]float64) plotter.XYs {
 	var out plotter.XYs
