@@ -76,7 +76,11 @@ func (p poisoned) told(b, node int, rtt earth.RTT) earth.RTT {
 		return rtt + earth.RTTFromMillis(float64((b*7919+node*104729)%1000))
 	case "shortens":
 		km := earth.GreatCircle(p.claim(b), p.set.Nodes[node].At).Kilometres()
-		return min(rtt, model.Floor(model.Kilometres(km+1))*51/50)
+		short := earth.RTT(float64(rtt) * (0.3 + 0.6*float64((b*7919+node*104729)%1000)/1000))
+		if slices.Contains(p.beacons, node) { // no shorter than an audit can refute
+			short = max(short, model.Floor(model.Kilometres(km+30)))
+		}
+		return min(rtt, short)
 	}
 	return rtt
 }
