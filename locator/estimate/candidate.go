@@ -37,7 +37,7 @@ const (
 	keepNats     = 20 // places that fall behind the best by more are dropped, and all but so many
 	keepMost     = 1200
 	keepCellNats = 40 // cells are kept longer: they hold what no place explains
-	refineNats   = 7 // coarse cells within this of the best cell are refined
+	refineNats   = 7  // coarse cells within this of the best cell are refined
 	densityNear  = 300.0
 	densityClose = 30.0
 )

@@ -18,6 +18,7 @@ type Options struct {
 	Beacons int    // for each target; 0 means all others
 	Seed    uint64 // draws the beacons and the folds
 	Workers int    // goroutines; 0 means one for each processor
+	Folds   int    // in which ursa is trained; 0 means as many as the size of the set affords, at least eight
 	// ApartKM leaves out the target's metro: every beacon that claims to be nearer to it than this. 0 leaves out the target alone.
 	ApartKM float64
 	// Progress, if set, is told from any goroutine how many steps of how many are done.
@@ -115,7 +116,7 @@ type progress struct {
 }
 
 func newProgress(t *task, o Options) *progress {
-	folds := foldsOf(t)
+	folds := foldsOf(t, o.Folds)
 	total := len(t.targets) * (2 + 2) // ursa's answer, the baselines', the proof at two classes
 	for _, f := range folds {
 		total += len(t.roster) - len(f.members)

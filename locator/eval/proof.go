@@ -38,7 +38,8 @@ type trial struct {
 	err                          error
 }
 
-// court holds the permitted regions, parsed once.
+// court holds the permitted regions, parsed once. The sea before their own coast is neutral: the hosts of a set stand ashore, and a
+// country by the sea could else never be proven.
 type court struct {
 	mu      sync.Mutex
 	regions map[string]*atlas.Region
@@ -61,7 +62,7 @@ func (c *court) region(expression string) (*atlas.Region, error) {
 	if r, ok := c.regions[expression]; ok {
 		return r, nil
 	}
-	r, err := atlas.Parse(expression, atlas.Options{})
+	r, err := atlas.Parse("neutral("+expression+")", atlas.Options{})
 	if err != nil {
 		return nil, fmt.Errorf("permit %s: %w", expression, err)
 	}

@@ -20,12 +20,15 @@ const (
 
 // foldsOf deals the roster into folds, those that are too near each other into one. The reserve, when there is one, is a fold of its own, which also serves every target outside
 // the roster: what is then learnt comes from exactly the beacons.
-func foldsOf(t *task) []fold {
+func foldsOf(t *task, want int) []fold {
 	members := t.roster
 	if t.reserve >= 0 {
 		members = members[:len(members)-1]
 	}
-	n := min(len(members), max(leastFolds, foldBudget/max(1, len(members))))
+	if want <= 0 {
+		want = max(leastFolds, foldBudget/max(1, len(members)))
+	}
+	n := min(len(members), want)
 	out := make([]fold, n)
 	for i, group := range t.metros(members) {
 		out[i%n].members = append(out[i%n].members, group...)
@@ -71,7 +74,7 @@ func runUrsa(ctx context.Context, t *task, o Options, p *progress) ([]answer, st
 		place[m] = i
 	}
 	out := make([]answer, len(t.targets))
-	folds := foldsOf(t)
+	folds := foldsOf(t, o.Folds)
 	learnt := ""
 	for _, f := range folds {
 		var others []int
