@@ -184,6 +184,23 @@ func TestRevocations(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
 		}
 	}
+	configured := attest.Configured([]byte{0xb2}, [32]byte{5})
+	policy := attest.Policy{Accept: []directory.Expectation{{Platform: "sim", Measurements: [][]byte{configured}}}}
+	a, err := attest.NewAppraiser(attest.AppraiserConfig{Key: key(t, identity.RoleAppraiser, 1), Audience: "test", Policy: policy,
+		Verifiers: []attest.Verifier{measuresConfiguration{v}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := attest.Want{Subject: identity.ID{1}, Nonce: nonce, NowUnixNS: now}
+	if _, err := a.Appraise(evidence, want); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.SetRevocations(list(func(r *attest.Revocations) { r.Measurements = [][]byte{configured} })); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Appraise(evidence, want); !errors.Is(err, attest.ErrCodeRevoked) {
+		t.Error("revoked with its configuration:", err)
+	}
 	signed := func(r attest.Revocations) []byte {
 		data, err := attest.SignRevocations(r, k(1), k(2))
 		if err != nil {
@@ -207,4 +224,13 @@ func TestRevocations(t *testing.T) {
 	if _, err := attest.SignRevocations(attest.Revocations{Version: 1, Sequence: 1, Machines: [][32]byte{{1}, {1}}, IssuedUnixNS: now, ExpiresUnixNS: now + day}, k(1)); !errors.Is(err, attest.ErrRevocations) {
 		t.Error(err)
 	}
+}
+
+// measuresConfiguration is a platform that measures a configuration beside the code.
+type measuresConfiguration struct{ attest.Verifier }
+
+func (m measuresConfiguration) Verify(body []byte, now int64) (attest.Claims, error) {
+	c, err := m.Verifier.Verify(body, now)
+	c.Configuration = [32]byte{5}
+	return c, err
 }

@@ -112,6 +112,9 @@ func TestRefusals(t *testing.T) {
 		}, nil},
 		{"an SGX quote", attest.ErrEvidence, now, func(p *platform) { p.after = func(q []byte) []byte { q[4] = 0; return q } }, nil},
 		{"cut", attest.ErrEvidence, now, func(p *platform) { p.after = func(q []byte) []byte { return q[:len(q)-1] } }, nil},
+		{"a blank for a newline in PEM", attest.ErrEvidence, now, func(p *platform) {
+			p.after = func(q []byte) []byte { q[bytes.LastIndexByte(q[:len(q)-60], '\n')] = ' '; return q }
+		}, nil},
 		{"a tail", attest.ErrEvidence, now, func(p *platform) { p.after = func(q []byte) []byte { return append(q, 0) } }, nil},
 	} {
 		p := *plain

@@ -78,6 +78,11 @@ func newAuthority(t testing.TB, name string) *authority {
 // endorse issues an endorsement certificate with the TCG's critical alternative name.
 func (a *authority) endorse(t testing.TB, serial int64, change func(*x509.Certificate)) []byte {
 	t.Helper()
+	return a.endorseKey(t, serial, &newKey(t).PublicKey, change)
+}
+
+func (a *authority) endorseKey(t testing.TB, serial int64, key *ecdsa.PublicKey, change func(*x509.Certificate)) []byte {
+	t.Helper()
 	model, err := asn1.Marshal([]asn1.RawValue{{Class: 2, Tag: 4, IsCompound: true, Bytes: []byte{0x30, 0}}})
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +93,7 @@ func (a *authority) endorse(t testing.TB, serial int64, change func(*x509.Certif
 	if change != nil {
 		change(template)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &newKey(t).PublicKey, a.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key, a.key)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/ursa-virtual/ursa/beacon/attest/attesttest"
 	"github.com/ursa-virtual/ursa/topology/directory"
 	"github.com/ursa-virtual/ursa/topology/identity"
+	"github.com/ursa-virtual/ursa/topology/identity/canon"
 )
 
 func TestConforms(t *testing.T) {
@@ -159,6 +160,49 @@ func TestRefusals(t *testing.T) {
 		if _, err := p.verifier(nil).Verify(b, now); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
 			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
 		}
+	}
+}
+
+// The enroller looks at both keys before it makes a secret for them.
+func TestApplicationRefused(t *testing.T) {
+	maker := newAuthority(t, "maker")
+	e := &Enroller{Key: enrollerKey(t, 1), Endorsement: Endorsement{Roots: []*x509.Certificate{maker.cert}}}
+	for _, c := range []struct {
+		name string
+		want error
+		make func(p *paper, a *application, ek *tpm2.TPMTPublic)
+	}{
+		{"honest", nil, func(*paper, *application, *tpm2.TPMTPublic) {}},
+		{"another endorsement key", ErrEKMismatch, func(p *paper, a *application, _ *tpm2.TPMTPublic) { a.Chain = [][]byte{maker.endorse(p.t, 8, nil)} }},
+		{"endorsement key that signs", ErrEKAttributes, func(_ *paper, _ *application, ek *tpm2.TPMTPublic) { ek.ObjectAttributes.SignEncrypt = true }},
+		{"endorsement key that moves", ErrEKAttributes, func(_ *paper, _ *application, ek *tpm2.TPMTPublic) { ek.ObjectAttributes.FixedTPM = false }},
+		{"unrestricted attestation key", ErrAKAttributes, func(p *paper, a *application, _ *tpm2.TPMTPublic) {
+			p.attributes.Restricted = false
+			a.AK = p.akPublic()
+		}},
+		{"attestation key that moves", ErrAKMovable, func(p *paper, a *application, _ *tpm2.TPMTPublic) { p.attributes.FixedTPM = false; a.AK = p.akPublic() }},
+		{"another manufacturer", attest.ErrWrongRoot, func(p *paper, a *application, _ *tpm2.TPMTPublic) {
+			a.Chain = [][]byte{newAuthority(p.t, "maker").endorse(p.t, 7, nil)}
+		}},
+		{"version", ErrApplication, func(_ *paper, a *application, _ *tpm2.TPMTPublic) { a.Version = 2 }},
+	} {
+		p, key := newPaper(t, maker), newKey(t)
+		ek := tpm2.ECCEKTemplate
+		ek.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{X: tpm2.TPM2BECCParameter{Buffer: key.X.FillBytes(make([]byte, 32))},
+			Y: tpm2.TPM2BECCParameter{Buffer: key.Y.FillBytes(make([]byte, 32))}})
+		a := application{Version: 1, Chain: [][]byte{maker.endorseKey(t, 7, &key.PublicKey, nil)}, AK: p.akPublic()}
+		c.make(p, &a, &ek)
+		a.EK = tpm2.Marshal(ek)
+		encoded, err := canon.Marshal(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := e.Challenge(encoded, rand.Reader, time.Unix(0, now)); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
+		}
+	}
+	if _, _, err := e.Challenge([]byte{0xa0}, rand.Reader, time.Unix(0, now)); !errors.Is(err, ErrApplication) {
+		t.Error("nonsense:", err)
 	}
 }
 
