@@ -72,7 +72,8 @@ func (c *covariance) logs() []float64 {
 
 func ofLogs(v []float64) covariance {
 	e := func(i int) float64 { return math.Exp(max(-9, min(10, v[i]))) }
-	return covariance{e(0), e(1), e(2), e(3), e(4), e(5), e(6), e(7), e(8), e(9), e(10)}
+	return covariance{near: e(0), nearKM: e(1), far: e(2), farKM: e(3), own: e(4), access: e(5), regional: e(6), regionalKM: e(7),
+		quick: e(8), calm: e(9), calmMS: e(10)}
 }
 
 const (

@@ -53,12 +53,29 @@ type raster struct {
 	metros []s2.CellID // sorted
 }
 
-// ring is a quadrature of the two-dimensional normal distribution: a middle and two rings, with radius in standard deviations.
-var ring = []struct {
-	radius float64
-	points int
-	share  float64
-}{{0, 1, 0.15}, {0.8, 6, 0.45}, {1.7, 12, 0.40}}
+// spot is one point of a quadrature of the two-dimensional normal distribution: an offset in km and a share.
+type spot struct{ east, north, share float64 }
+
+// disc makes a quadrature for a standard deviation in km: rings half a deviation apart out to two and a half, the outermost with the
+// tail beyond, and on each so many points that no metro cell in between is left out.
+func disc(spreadKM float64) []spot {
+	const step, spacingKM = 0.5, 7
+	within := func(radius float64) float64 { return 1 - math.Exp(-radius*radius/2) }
+	out := []spot{{share: within(step / 2)}}
+	for k := 1; k <= 5; k++ {
+		radius := step * float64(k)
+		share := within(radius+step/2) - within(radius-step/2)
+		if k == 5 {
+			share = 1 - within(radius-step/2)
+		}
+		n := max(6, int(math.Ceil(2*math.Pi*radius*spreadKM/spacingKM)))
+		for i := range n {
+			s, c := math.Sincos(2 * math.Pi * (float64(i) + 0.5*float64(k%2)) / float64(n))
+			out = append(out, spot{radius * spreadKM * c, radius * spreadKM * s, share / float64(n)})
+		}
+	}
+	return out
+}
 
 // rasterise spreads the candidates over cells: places and beacon sites over the metro cells around them, cells evenly over their
 // land.
@@ -139,6 +156,7 @@ const worthSpreading = 1e-4
 
 func metroMass(list []candidate, mass []float64, spreadKM float64) []piece {
 	var out []piece
+	spots := disc(spreadKM)
 	for i := range list {
 		c := &list[i]
 		if c.kind >= coarseCell || mass[i] < 1e-9 {
@@ -154,13 +172,9 @@ func metroMass(list []candidate, mass []float64, spreadKM float64) []piece {
 		}
 		east = east.Normalize()
 		north := c.at.Cross(east)
-		for k, ring := range ring {
-			for p := range ring.points {
-				s, co := math.Sincos(2 * math.Pi * (float64(p) + 0.5*float64(k)) / float64(ring.points))
-				step := ring.radius * spreadKM / radiusKM
-				at := c.at.Add(east.Mul(step * co)).Add(north.Mul(step * s)).Normalize()
-				out = append(out, piece{id: metroCell(at), mass: mass[i] * ring.share / float64(ring.points)})
-			}
+		for _, p := range spots {
+			at := c.at.Add(east.Mul(p.east / radiusKM)).Add(north.Mul(p.north / radiusKM)).Normalize()
+			out = append(out, piece{id: metroCell(at), mass: mass[i] * p.share})
 		}
 	}
 	return merge(out)

@@ -33,8 +33,9 @@ const (
 	parts = 3
 	// kept limits the candidates that the weights are fitted to; the others have no say.
 	kept = 500
-	// labelKM is how near to the truth a candidate is right, as the standard deviation of a soft label.
-	labelKM = 15
+	// A candidate is right when it is near the truth: within labelLeast to labelMost km, as the standard deviation of a soft label;
+	// within twice the median distance of the beacons from their nearest populated place when that lies between.
+	labelLeast, labelMost = 15, 60
 )
 
 // sample is one beacon located by the others, with where it truly stands.
@@ -62,10 +63,11 @@ func Train(ctx context.Context, m *Mesh, o TrainOptions) (*Trained, error) {
 	t.table = t.curve.Table()
 	t.kernel = fitCovariance(m, scores(m, t.curve), o.ApartKM, o.Workers).kernel()
 	l := NewLocator(m, t, o.Workers)
+	label := l.labelKM()
 	samples := make([]*sample, m.Len())
 	parallel(m.Len(), o.Workers, func(i int) {
 		if ctx.Err() == nil {
-			samples[i] = l.sample(i, o.ApartKM)
+			samples[i] = l.sample(i, o.ApartKM, label)
 		}
 		if o.Progress != nil {
 			o.Progress()
@@ -78,8 +80,25 @@ func Train(ctx context.Context, m *Mesh, o TrainOptions) (*Trained, error) {
 	return t, nil
 }
 
+// labelKM looks how far from populated places the beacons stand.
+func (l *Locator) labelKM() float64 {
+	var nearest []float64
+	for _, at := range l.mesh.at {
+		best := math.Inf(-1)
+		for i := range l.sites {
+			best = max(best, at.Dot(l.sites[i].at))
+		}
+		nearest = append(nearest, math.Acos(min(1, best))*radiusKM)
+	}
+	if len(nearest) == 0 {
+		return labelLeast
+	}
+	slices.Sort(nearest)
+	return max(labelLeast, min(labelMost, 2*nearest[len(nearest)/2]))
+}
+
 // sample locates beacon i by the others; nil when it has measured none of them.
-func (l *Locator) sample(i int, apart float64) *sample {
+func (l *Locator) sample(i int, apart, labelKM float64) *sample {
 	q, ok := l.candidates(l.mesh.measured(i), l.mesh.near(i, apart), false)
 	if !ok {
 		return nil
@@ -261,7 +280,7 @@ func (s *thin) loss(p *pool, gradient *pool) float64 {
 // The grids over which fitShape looks.
 var (
 	broads  = []float64{0.01, 0.03, 0.06, 0.1, 0.2, 0.3}
-	spreads = []float64{2, 3.5, 6, 10, 16}
+	spreads = []float64{2, 3.5, 6, 10, 16, 25, 40}
 )
 
 // fitShape chooses the broad share and the spread under which the density at the true places is greatest, on the logarithmic scale.
