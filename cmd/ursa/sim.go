@@ -1,0 +1,21 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// simCommand is the noun of simnet: worlds to try a constellation in before anybody rents a rack.
+func simCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "sim",
+		Short: "The Internet in a box, with liars in it: try a constellation before anybody rents a rack",
+		Long: "A world is data, an experiment is a file, and the same file, seed and build give the same bytes on any number of\n" +
+			"processors. So an answer comes with its error bars and can be had twice.",
+		Example: "  ursa sim --help",
+	}
+	cmd.AddCommand(simVerbs()...)
+	return cmd
+}
+
+// simVerbs lists the verbs of the noun, in the order of the help.
+func simVerbs() []*cobra.Command {
+	return []*cobra.Command{}
+}
