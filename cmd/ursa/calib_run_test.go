@@ -59,7 +59,7 @@ func TestCalibRunSurvivesAKill(t *testing.T) {
 	const beacons = 3
 	s := newSite(t, beacons)
 	run := s.withPass("calib", "run", "--dir", s.path("calib"), "--directory", s.path("dir", directoryName), "--trust", s.path("dir", trustName),
-		"--gate-key", s.path("gate", gateKeyName), "--exchange", "400ms", "--per-minute", "600")
+		"--gate-key", s.path("gate", gateKeyName), "--exchange", "2s", "--per-minute", "120")
 	for i, address := range s.addresses {
 		door := freePort(t)
 		run = append(run, "--receiver", "http://"+door)
