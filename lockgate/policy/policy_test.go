@@ -205,6 +205,67 @@ func TestSigned(t *testing.T) {
 	}
 }
 
+// TestOneAfterTheOther: authors in different places sign one file in turn.
+func TestOneAfterTheOther(t *testing.T) {
+	var keys []*identity.Private
+	authors := quorum.Authors{Threshold: 2}
+	for i := range byte(3) {
+		k, err := identity.FromSeed(identity.RolePolicy, [identity.SeedSize]byte{i + 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys, authors.Keys = append(keys, k), append(authors.Keys, k.Public())
+	}
+	first, err := policy.Sign(good(), keys[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := policy.Cosign(first, keys[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, ids, err := policy.Claimed(second)
+	if err != nil || !reflect.DeepEqual(p, good()) || len(ids) != 2 || ids[0] != keys[0].ID() || ids[1] != keys[2].ID() {
+		t.Error(p, ids, err)
+	}
+	if _, err := policy.Open(second, authors); err != nil {
+		t.Error(err)
+	}
+	if _, err := policy.Open(first, authors); !errors.Is(err, quorum.ErrThreshold) {
+		t.Error(err)
+	}
+	if _, err := policy.Cosign(second, keys[0]); !errors.Is(err, quorum.ErrTwice) {
+		t.Error(err)
+	}
+	other, err := quorum.Sign(identity.TypePolicy, []byte("no policy"), keys[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := policy.Cosign(other, keys[1]); !errors.Is(err, policy.ErrEncoding) {
+		t.Error(err)
+	}
+}
+
+func FuzzClaimed(f *testing.F) {
+	k, err := identity.FromSeed(identity.RolePolicy, [identity.SeedSize]byte{1})
+	if err != nil {
+		f.Fatal(err)
+	}
+	b, err := policy.Sign(good(), k)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add(b[:len(b)/2])
+	authors := quorum.Authors{Keys: []identity.Public{k.Public()}, Threshold: 1}
+	f.Fuzz(func(t *testing.T, claim []byte) {
+		p, ids, err := policy.Claimed(claim)
+		if q, opened := policy.Open(claim, authors); opened == nil && (err != nil || len(ids) != 1 || !reflect.DeepEqual(p, q)) {
+			t.Fatalf("opened, but not readable: %v", err)
+		}
+	})
+}
+
 func FuzzDecode(f *testing.F) {
 	b, err := good().Encode()
 	if err != nil {

@@ -23,3 +23,33 @@ func Open(claim []byte, authors quorum.Authors) (Policy, error) {
 	}
 	return Decode(b)
 }
+
+// Cosign adds one author's signature to a signed policy. What stands there
+// already is not verified: Open decides.
+func Cosign(claim []byte, author *identity.Private) ([]byte, error) {
+	if _, _, err := Claimed(claim); err != nil {
+		return nil, err
+	}
+	return quorum.Add(identity.TypePolicy, claim, MaxSize, author)
+}
+
+// Claimed reads a signed policy without looking at its signatures, for people:
+// what it says, and who is said to have signed it. It is no fact until Open.
+func Claimed(claim []byte) (Policy, []identity.ID, error) {
+	s, err := quorum.Decode(claim, MaxSize)
+	if err != nil {
+		return Policy{}, nil, err
+	}
+	p, err := Decode(s.Payload)
+	if err != nil {
+		return Policy{}, nil, err
+	}
+	ids := make([]identity.ID, len(s.Signatures))
+	for i, sig := range s.Signatures {
+		ids[i] = sig.Author
+	}
+	return p, ids, nil
+}
+
+// SignedSize is the most bytes that a signed policy may have.
+const SignedSize = MaxSize + quorum.Overhead

@@ -31,8 +31,8 @@ type Signature struct {
 // MaxAuthors bounds the work of verifying.
 const MaxAuthors = 16
 
-// overhead is the most bytes that signatures add.
-const overhead = MaxAuthors*8192 + 64
+// Overhead is the most bytes that signatures add.
+const Overhead = MaxAuthors*8192 + 64
 
 // Refusals of Open.
 var (
@@ -48,6 +48,40 @@ var (
 type Authors struct {
 	Keys      []identity.Public // of role policy
 	Threshold int
+}
+
+// Decode reads what Sign wrote. It says nothing about who signed: everything in
+// it is a claim until Open.
+func Decode(claim []byte, maxPayload int) (Signed, error) {
+	var s Signed
+	if err := canon.Unmarshal(claim, &s, maxPayload+Overhead); err != nil {
+		return Signed{}, fmt.Errorf("%w: %w", ErrEncoding, err)
+	}
+	return s, nil
+}
+
+// Add signs the same payload as those before, as one author more. Their
+// signatures are carried over unverified: Open decides.
+func Add(t identity.ObjectType, claim []byte, maxPayload int, author *identity.Private) ([]byte, error) {
+	s, err := Decode(claim, maxPayload)
+	if err != nil {
+		return nil, err
+	}
+	for _, sig := range s.Signatures {
+		if sig.Author == author.ID() {
+			return nil, fmt.Errorf("%w: %s", ErrTwice, sig.Author.Short())
+		}
+	}
+	sig, err := author.Sign(t, s.Payload)
+	if err != nil {
+		return nil, fmt.Errorf("quorum: cannot sign: %w", err)
+	}
+	s.Signatures = append(s.Signatures, Signature{Author: author.ID(), Bytes: sig})
+	out, err := canon.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("quorum: %w", err)
+	}
+	return out, nil
 }
 
 // Sign signs a payload in a context.
@@ -71,9 +105,9 @@ func Sign(t identity.ObjectType, payload []byte, authors ...*identity.Private) (
 // signatures, each by a different known author and sound, at least the
 // threshold of them.
 func Open(t identity.ObjectType, claim []byte, a Authors, maxPayload int) ([]byte, error) {
-	var s Signed
-	if err := canon.Unmarshal(claim, &s, maxPayload+overhead); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrEncoding, err)
+	s, err := Decode(claim, maxPayload)
+	if err != nil {
+		return nil, err
 	}
 	if len(s.Signatures) == 0 || len(s.Signatures) > min(len(a.Keys), MaxAuthors) {
 		return nil, ErrAuthors

@@ -53,6 +53,19 @@ func TestAuthors(t *testing.T) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
+	added, err := quorum.Add(kind, sign(keys[0]), 1000, keys[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := quorum.Open(kind, added, quorum.Authors{Keys: pubs, Threshold: 2}, 1000); err != nil || !bytes.Equal(got, payload) {
+		t.Errorf("one after the other: %v", err)
+	}
+	if _, err := quorum.Add(kind, added, 1000, keys[2]); !errors.Is(err, quorum.ErrTwice) {
+		t.Errorf("the same author again: %v", err)
+	}
+	if _, err := quorum.Add(kind, []byte("rubbish"), 1000, keys[2]); !errors.Is(err, quorum.ErrEncoding) {
+		t.Errorf("rubbish: %v", err)
+	}
 	if _, err := quorum.Open("revocation", sign(keys[0]), quorum.Authors{Keys: pubs, Threshold: 1}, 1000); !errors.Is(err, quorum.ErrSignature) {
 		t.Errorf("signed in another context: %v", err)
 	}
