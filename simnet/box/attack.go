@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/ursa-virtual/ursa/beacon/prober"
-	"github.com/ursa-virtual/ursa/beacon/timing"
 	"github.com/ursa-virtual/ursa/beacon/timing/stamp"
 	"github.com/ursa-virtual/ursa/simnet/adversary"
 	"github.com/ursa-virtual/ursa/simnet/fabric"
@@ -64,10 +63,6 @@ func (b *Box) bridges(core *fabric.Endpoint) (func(context.Context, string) (net
 
 // slowClock makes the true round trip between the liar and the core read like one to the claimed place.
 func (b *Box) slowClock() (stamp.Clock, error) {
-	host, err := timing.HostClock()
-	if err != nil {
-		return nil, err
-	}
 	scene := b.cfg.Scene
 	truth, ok := scene.World.MinRTT(scene.Beacons[liar], scene.Stands)
 	if !ok {
@@ -78,5 +73,5 @@ func (b *Box) slowClock() (stamp.Clock, error) {
 		lie = leastLie
 	}
 	lie = min(max(lie, leastLie), max(truth-1, earth.RTT(1)))
-	return adversary.NewSlowClock(host, int64(lie), int64(truth)), nil
+	return adversary.NewSlowClock(b.cfg.Clock, int64(lie), int64(truth)), nil
 }

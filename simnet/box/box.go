@@ -13,6 +13,8 @@ import (
 	"github.com/ursa-virtual/ursa/beacon/exchange"
 	"github.com/ursa-virtual/ursa/beacon/prober"
 	"github.com/ursa-virtual/ursa/beacon/server"
+	"github.com/ursa-virtual/ursa/beacon/timing"
+	"github.com/ursa-virtual/ursa/beacon/timing/stamp"
 	"github.com/ursa-virtual/ursa/lockgate/core"
 	"github.com/ursa-virtual/ursa/lockgate/evidence"
 	"github.com/ursa-virtual/ursa/lockgate/grant"
@@ -23,6 +25,7 @@ import (
 	"github.com/ursa-virtual/ursa/lockgate/store"
 	"github.com/ursa-virtual/ursa/simnet/adversary"
 	"github.com/ursa-virtual/ursa/simnet/fabric"
+	"github.com/ursa-virtual/ursa/simnet/fabric/delayline"
 	"github.com/ursa-virtual/ursa/simnet/world"
 	"github.com/ursa-virtual/ursa/topology/directory"
 	"github.com/ursa-virtual/ursa/topology/identity"
@@ -36,6 +39,7 @@ type Config struct {
 	Dir    string                                               // of the gate's store
 	Budget lock.Units                                           // of the core's chip
 	Want   lock.Units                                           // units that the core asks for at a time
+	Clock  stamp.Clock                                          // of beacons and core; nil: the host's, or Go's where time is virtual
 
 	Probing func(prober.Event)                      // told of each beacon's exchange; may be nil
 	Events  func(core.Event)                        // told what the core's agent does; may be nil
@@ -54,7 +58,7 @@ type Box struct {
 	ground  *world.Network
 	beacons []*fabric.Endpoint
 	core    []*fabric.Endpoint // its sockets: they move together
-	prover  *prover
+	prover  *prober.Committee
 	closer  []func()
 }
 
@@ -71,6 +75,11 @@ func Start(ctx context.Context, cfg Config) (*Box, error) {
 func (b *Box) start(ctx context.Context) error {
 	b.ground = b.cfg.Scene.World.Network()
 	var err error
+	if b.cfg.Clock == nil {
+		if b.cfg.Clock, err = clock(); err != nil {
+			return err
+		}
+	}
 	b.net, err = fabric.New(fabric.Config{Seed: b.cfg.Seed, Path: b.ground})
 	if err != nil {
 		return err
@@ -91,6 +100,14 @@ func (b *Box) start(ctx context.Context) error {
 		return err
 	}
 	return b.makeCore(at)
+}
+
+// clock returns the host's clocks, or Go's under testing/synctest, where the host's raw clock would go on while time stands still.
+func clock() (stamp.Clock, error) {
+	if delayline.Virtual() {
+		return timing.GoClock{Q: stamp.Quality{GranularityNS: 1, ErrPPB: stamp.QuartzPPB}}, nil
+	}
+	return timing.HostClock()
 }
 
 // Close ends every program and waits for it.
@@ -134,7 +151,7 @@ func (b *Box) serveBeacons() error {
 	b.onClose(func() { cancel(); running.Wait() })
 	for i, conn := range b.beacons {
 		cfg := server.Config{Key: b.made.beacons[i].key, Directory: b.made.directory, Attestation: b.made.beacons[i].result,
-			Limits: limits(), Drain: time.Millisecond}
+			Clock: b.cfg.Clock, Limits: limits(), Drain: time.Millisecond}
 		if b.cfg.Scene.Attack == adversary.LyingBeacon && i == liar {
 			clock, err := b.slowClock()
 			if err != nil {
@@ -214,15 +231,15 @@ func (b *Box) makeCore(gateAddress string) error {
 		return err
 	}
 	b.core = []*fabric.Endpoint{probe, talk}
-	cfg := prober.Config{Key: b.made.core.key, Directory: b.made.directory, Conn: probe, Attestation: b.made.core.result,
+	cfg := prober.Config{Key: b.made.core.key, Directory: b.made.directory, Conn: probe, Clock: b.cfg.Clock, Attestation: b.made.core.result,
 		Progress: b.cfg.Probing, Resolve: resolve}
 	if err := b.arm(&cfg, probe); err != nil {
 		return err
 	}
-	b.prover = &prover{config: cfg, key: b.made.core.key, result: b.made.core.result}
+	b.prover = &prober.Committee{Prepare: func(context.Context) (prober.Config, error) { return cfg, nil }}
 	var proves core.Prover = b.prover
 	if scene.Attack == adversary.Replay {
-		proves = &replayer{prover: b.prover}
+		proves = &replayer{Committee: b.prover}
 	}
 	to, err := client.New(client.Config{Key: b.made.core.key, Claim: scene.Claim.At, Address: gateAddress, Conn: talk, Resolve: resolve})
 	if err != nil {
@@ -262,7 +279,7 @@ func (b *Box) trust() evidence.Trust {
 }
 
 // Silent returns the beacons that gave no statement in the newest proof, and why.
-func (b *Box) Silent() []prober.Failure { return b.prover.silent() }
+func (b *Box) Silent() []prober.Failure { return b.prover.Last().Failures }
 
 // resolve reads the numeric addresses of a box.
 func resolve(_ context.Context, address string) (net.Addr, error) {

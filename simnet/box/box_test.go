@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/golang/geo/s2"
@@ -85,9 +86,18 @@ func start(t *testing.T, s box.Scene, permit string, f uint64) (*box.Box, *decis
 	return b, &d
 }
 
-// TestHonestCoreIsUnlocked is the road of the README over the real programs, and its evidence verified again by somebody else.
-func TestHonestCoreIsUnlocked(t *testing.T) {
+// virtual runs a test in a bubble of virtual time beside others: what it measures is what the world says, to the nanosecond, however
+// busy the machine is.
+func virtual(t *testing.T, run func(t *testing.T)) {
+	t.Helper()
 	t.Parallel()
+	synctest.Test(t, run)
+}
+
+// TestHonestCoreIsUnlocked is the road of the README over the real programs, and its evidence verified again by somebody else.
+func TestHonestCoreIsUnlocked(t *testing.T) { virtual(t, honestCore) }
+
+func honestCore(t *testing.T) {
 	b, d := start(t, arrange(t, "Frankfurt", "EU27", 9, adversary.None), "EU27", 0)
 	if err := b.Agent.Obtain(t.Context()); err != nil {
 		t.Fatal(err)
@@ -128,31 +138,35 @@ func TestAttacksAreRefused(t *testing.T) {
 		{adversary.Replay, 0, grant.RefusedConsumed, []verdict.Kind{verdict.Undetermined}},
 	} {
 		t.Run(string(c.attack)+map[uint64]string{0: "", 1: " f=1"}[c.f], func(t *testing.T) {
-			t.Parallel()
-			s := arrange(t, "Frankfurt", "EU27", 12, c.attack)
-			b, d := start(t, s, "EU27", c.f)
-			if c.attack == adversary.Replay {
-				if err := b.Agent.Obtain(t.Context()); err != nil {
-					t.Fatalf("the honest first act: %v", err)
-				}
-				b.Move()
-			}
-			var no *core.Denied
-			if err := b.Agent.Obtain(t.Context()); !errors.As(err, &no) {
-				t.Fatalf("not denied but %v; the core stood in %s and claimed %s", err, s.Stands, s.Claim)
-			}
-			got := d.made[len(d.made)-1]
-			if no.RefusedBy != c.refusedBy || got.Granted || !slices.Contains(c.kinds, got.Finding.Verdict.Kind()) {
-				t.Fatalf("refused by %s, verdict %s: %s", no.RefusedBy, got.Finding.Verdict.Kind(), no.Reason)
-			}
+			virtual(t, func(t *testing.T) { attacked(t, c.attack, c.f, c.refusedBy, c.kinds) })
 		})
+	}
+}
+
+func attacked(t *testing.T, attack adversary.Attack, f uint64, refusedBy string, kinds []verdict.Kind) {
+	s := arrange(t, "Frankfurt", "EU27", 12, attack)
+	b, d := start(t, s, "EU27", f)
+	if attack == adversary.Replay {
+		if err := b.Agent.Obtain(t.Context()); err != nil {
+			t.Fatalf("the honest first act: %v", err)
+		}
+		b.Move()
+	}
+	var no *core.Denied
+	if err := b.Agent.Obtain(t.Context()); !errors.As(err, &no) {
+		t.Fatalf("not denied but %v; the core stood in %s and claimed %s", err, s.Stands, s.Claim)
+	}
+	got := d.made[len(d.made)-1]
+	if no.RefusedBy != refusedBy || got.Granted || !slices.Contains(kinds, got.Finding.Verdict.Kind()) {
+		t.Fatalf("refused by %s, verdict %s: %s", no.RefusedBy, got.Finding.Verdict.Kind(), no.Reason)
 	}
 }
 
 // TestBrokenAssumptionIsAFalseAccept shows that the attack's test can fail: two beacons of one lying operator are more than
 // f = 0 allows, and with no honest neighbour of the core among those asked nothing contradicts them.
-func TestBrokenAssumptionIsAFalseAccept(t *testing.T) {
-	t.Parallel()
+func TestBrokenAssumptionIsAFalseAccept(t *testing.T) { virtual(t, falseAccept) }
+
+func falseAccept(t *testing.T) {
 	s := arrange(t, "Frankfurt", "EU27", 12, adversary.LyingBeacon)
 	s.Beacons = slices.DeleteFunc(s.Beacons, func(p world.Place) bool {
 		rtt, ok := s.World.MinRTT(p, s.Stands)

@@ -36,7 +36,7 @@ func New[T any](capacity int, spin time.Duration, release func(v T, due, now tim
 	if spin == 0 {
 		spin = DefaultSpin
 	}
-	if stands(time.Now()) {
+	if Virtual() {
 		return start(capacity, 0, release, newGoTimer())
 	}
 	return start(capacity, max(0, spin), release, newFineTimer())
@@ -49,7 +49,11 @@ func start[T any](capacity int, spin time.Duration, release func(v T, due, now t
 	return l
 }
 
-// stands says whether the clock does not move: under testing/synctest it is virtual and waits until all goroutines block.
+// Virtual says whether the clock does not move while the caller runs: under testing/synctest time is virtual and waits until all
+// goroutines block.
+func Virtual() bool { return stands(time.Now()) }
+
+// stands says whether the clock does not move from an instant on.
 func stands(since time.Time) bool {
 	for range 2000 { // about 100 µs, and two readings on any clock that one would spin on
 		if time.Since(since) != 0 {
