@@ -20,9 +20,7 @@ import (
 
 	"github.com/ursa-virtual/ursa/beacon/exchange"
 	"github.com/ursa-virtual/ursa/beacon/prober"
-	"github.com/ursa-virtual/ursa/beacon/statement"
 	"github.com/ursa-virtual/ursa/beacon/timing"
-	"github.com/ursa-virtual/ursa/beacon/timing/stamp"
 	"github.com/ursa-virtual/ursa/lockgate/core"
 	"github.com/ursa-virtual/ursa/lockgate/core/workload"
 	"github.com/ursa-virtual/ursa/lockgate/lock"
@@ -76,7 +74,7 @@ func parseMode(word string) (exchange.Mode, error) {
 type coreAgent struct {
 	*core.Agent
 	key     *identity.Private
-	prover  *committeeProver
+	prover  *prober.Committee
 	closers []func()
 }
 
@@ -152,7 +150,17 @@ func (a *coreAgent) openProver(ctx context.Context, o coreOptions, mode exchange
 		return fmt.Errorf("cannot open a socket for the beacons: %w", err)
 	}
 	a.closers = append(a.closers, func() { _ = socket.Close() })
-	a.prover = &committeeProver{key: a.key, trust: trust, file: o.directory, passport: pass, socket: socket, clock: clock, mode: mode, probing: probing}
+	cfg := prober.Config{Key: a.key, Socket: socket, Clock: clock, Mode: mode, Progress: probing}
+	a.prover = &prober.Committee{Prepare: func(ctx context.Context) (prober.Config, error) {
+		d, err := trust.openDirectory(o.directory, nil)
+		if err != nil {
+			return cfg, err
+		}
+		now := cfg // a copy: the next proof may rest on another directory and another result
+		now.Directory = d.Directory
+		now.Attestation, _, err = pass.current(ctx, time.Now())
+		return now, err
+	}}
 	return nil
 }
 
@@ -182,63 +190,6 @@ func (a *coreAgent) openAgent(o coreOptions, address string, events func(core.Ev
 	a.closers = append(a.closers, func() { _ = to.Close() })
 	a.Agent, err = core.New(core.Config{Key: a.key, GateKey: gate.Key, Gate: to, Prover: a.prover, Memory: core.NewFolder(o.dir), Want: o.want, Events: events})
 	return err
-}
-
-// committeeProver asks the committee of a challenge; it is what the agent calls. The directory's file and the attestation result are
-// looked at again for every proof, so that a new epoch needs no restart.
-type committeeProver struct {
-	key      *identity.Private
-	trust    trustFile
-	file     string
-	passport *passport
-	socket   timing.Socket
-	clock    stamp.Clock
-	mode     exchange.Mode
-	probing  func(prober.Event)
-
-	mu   sync.Mutex
-	last prober.Outcome
-}
-
-var errNobody = errors.New("no beacon of the committee answered")
-
-// Prove implements core.Prover.
-func (p *committeeProver) Prove(ctx context.Context, challenge []byte, previous [32]byte) ([]byte, [32]byte, error) {
-	none := [32]byte{}
-	d, err := p.trust.openDirectory(p.file, nil)
-	if err != nil {
-		return nil, none, err
-	}
-	result, _, err := p.passport.current(ctx, time.Now())
-	if err != nil {
-		return nil, none, err
-	}
-	out, err := prober.Run(ctx, prober.Config{Key: p.key, Directory: d.Directory, Socket: p.socket, Clock: p.clock, Mode: p.mode,
-		Attestation: result, PreviousProof: previous, Progress: p.probing}, challenge)
-	if err != nil {
-		return nil, none, err
-	}
-	p.mu.Lock()
-	p.last = out
-	p.mu.Unlock()
-	if len(out.Answers) == 0 {
-		if len(out.Failures) > 0 {
-			return nil, none, fmt.Errorf("%w; %s: %w", errNobody, out.Failures[0].Place, out.Failures[0].Err)
-		}
-		return nil, none, errNobody
-	}
-	envelope, err := identity.DecodeEnvelope(challenge, statement.MaxChallengeSize)
-	if err != nil {
-		return nil, none, err
-	}
-	return out.Proof(envelope, result, previous, time.Now().UnixNano()).Seal(p.key)
-}
-
-// outcome is what the last committee answered.
-func (p *committeeProver) outcome() prober.Outcome {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.last
 }
 
 // provenJSON is what `ursa core prove --json` prints.
@@ -296,7 +247,7 @@ func proveOnce(cmd *cobra.Command, o coreOptions, file string, asJSON bool) erro
 		out.RefusedBy, out.Reason, out.Verdict = no.RefusedBy, no.Reason, no.Verdict
 	}
 	out.Core, out.ProofBytes, out.ElapsedMS = a.key.ID(), len(proof), time.Since(began).Milliseconds()
-	out.Beacons = provenBeacons(a.prover.outcome())
+	out.Beacons = provenBeacons(a.prover.Last())
 	if file != "" && proof != nil {
 		if err := writeWhole(file, proof, 0o600); err != nil {
 			return err
