@@ -39,7 +39,7 @@ func (l *Lane) Send(now time.Duration, path Path, from, to netip.AddrPort, size 
 }
 
 func (l *Lane) copy(f *Fate, now time.Duration, path Path, from, to netip.AddrPort, size int) {
-	delay, lost := path.Delay(from, to, size, l.Rnd)
+	delay, lost := delayAt(path, now, from, to, size, l.Rnd)
 	if lost {
 		f.Lost++
 		return

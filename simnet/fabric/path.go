@@ -18,6 +18,21 @@ type Path interface {
 	Delay(from, to netip.AddrPort, size int, rnd *rand.Rand) (delay time.Duration, lost bool)
 }
 
+// TimedPath is a Path whose delays depend on when a packet leaves: routes change, and queues follow the hour.
+type TimedPath interface {
+	Path
+	// DelayAt is Delay at a time since the start of the network. A network that knows its time calls it in place of Delay.
+	DelayAt(now time.Duration, from, to netip.AddrPort, size int, rnd *rand.Rand) (delay time.Duration, lost bool)
+}
+
+// delayAt asks a path, with the time where it wants it.
+func delayAt(path Path, now time.Duration, from, to netip.AddrPort, size int, rnd *rand.Rand) (time.Duration, bool) {
+	if timed, ok := path.(TimedPath); ok {
+		return timed.DelayAt(now, from, to, size, rnd)
+	}
+	return path.Delay(from, to, size, rnd)
+}
+
 // Link is a Path that is the same between all endpoints.
 type Link struct {
 	OneWay time.Duration // the least delay of one direction

@@ -15,15 +15,20 @@ import (
 //
 // The whole excess of a round trip is charged at one moment, where a packet leaves its host: queues stand on the uplink, and so
 // a round trip between a home and a beacon waits once at each end, as measured.
-var accessLaws = [...]struct {
-	excess *excessLaw
-	loss   float64 // share of packets
-}{
-	DataCentre: {prepare(quantiles{leastOf100: 0.001, leastOf30: 0.002, leastOf10: 0.006, leastOf3: 0.02, p50: 0.05, p90: 0.2, p99: 0.8}), 0},
-	Wired:      {prepare(quantiles{leastOf100: 0.20, leastOf30: 0.45, leastOf10: 0.85, leastOf3: 1.6, p50: 1.7, p90: 3.4, p99: 6.6}), 0.0009},
-	Wifi:       {prepare(quantiles{leastOf100: 0.17, leastOf30: 0.5, leastOf10: 0.7, leastOf3: 1.6, p50: 2.6, p90: 5.4, p99: 13}), 0.0015},
-	Cellular:   {prepare(quantiles{leastOf100: 1.0, leastOf30: 2.4, leastOf10: 4.4, leastOf3: 8.4, p50: 11.5, p90: 24, p99: 46}), 0.0012},
-	Satellite:  {prepare(quantiles{leastOf100: 1.5, leastOf30: 3.3, leastOf10: 6.4, leastOf3: 11.7, p50: 18, p90: 38, p99: 72}), 0.0024},
+var accessLaws = [Satellite + 1]accessLaw{
+	DataCentre: {excess: prepare(quantiles{leastOf100: 0.001, leastOf30: 0.002, leastOf10: 0.006, leastOf3: 0.02, p50: 0.05, p90: 0.2, p99: 0.8}), loss: 0},
+	Wired:      {excess: prepare(quantiles{leastOf100: 0.20, leastOf30: 0.45, leastOf10: 0.85, leastOf3: 1.6, p50: 1.7, p90: 3.4, p99: 6.6}), loss: 0.0009},
+	Wifi:       {excess: prepare(quantiles{leastOf100: 0.17, leastOf30: 0.5, leastOf10: 0.7, leastOf3: 1.6, p50: 2.6, p90: 5.4, p99: 13}), loss: 0.0015},
+	Cellular:   {excess: prepare(quantiles{leastOf100: 1.0, leastOf30: 2.4, leastOf10: 4.4, leastOf3: 8.4, p50: 11.5, p90: 24, p99: 46}), loss: 0.0012},
+	Satellite:  {excess: prepare(quantiles{leastOf100: 1.5, leastOf30: 3.3, leastOf10: 6.4, leastOf3: 11.7, p50: 18, p90: 38, p99: 72}), loss: 0.0024},
+}
+
+// accessLaw is what a class of access does to packets.
+type accessLaw struct {
+	excess  *excessLaw
+	loss    float64       // share of packets
+	delay   time.Duration // of every packet, in each direction
+	scatter float64       // log-sd from host to host of a factor on the excess; 0 for none
 }
 
 // maxExcess cuts the tail, in milliseconds: a packet that waited longer counts as lost wherever it was measured.

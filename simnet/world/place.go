@@ -20,8 +20,9 @@ type Place struct {
 	Country    string       `json:"country"` // ISO 3166-1 alpha-2; empty when the source gives none
 	At         earth.LatLon `json:"at"`      // where the host really stands, WGS84, at height 0
 	Population int          `json:"population"`
-	Access     Access       `json:"access"` // the link by which the host reaches the Internet
-	Metro      string       `json:"metro"`  // the ID of the town; routes are drawn between towns
+	Access     Access       `json:"access"`             // the link by which the host reaches the Internet
+	Metro      string       `json:"metro"`              // the ID of the town; routes are drawn between towns
+	Operator   string       `json:"operator,omitempty"` // of the backbone on which the place stands; empty for none
 }
 
 // ECEF returns the place's true position at ellipsoid height 0.

@@ -30,6 +30,9 @@ type Profile struct {
 	Sigma float64 // standard deviation of the excess's logarithm below the median, far away
 	Near  float64 // added to Sigma at distance zero, falling by e for each 3 ms of light
 	Tail  float64 // how many times as far it scatters above the median
+
+	Stretch float64 // of the fibre's way over the great circle, before the excess; below 1 counts as 1
+	Table   *Table  // where not nil, the excess is drawn from it and the numbers from Scale to Tail do not count
 }
 
 // The profiles.
@@ -71,6 +74,7 @@ func fibreMillis(a, b Place) float64 {
 
 // leastMillis draws the least round trip of a pair of towns.
 func (p Profile) leastMillis(light float64, rnd *rand.Rand) float64 {
+	light *= max(1, p.Stretch)
 	z := (p.Sigma + p.Near*math.Exp(-light/3)) * deviate(rnd)
 	if z > 0 {
 		z *= p.Tail

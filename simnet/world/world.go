@@ -3,9 +3,7 @@ package world
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
-	"time"
 
 	"github.com/ursa-virtual/ursa/calib/dataset"
 	"github.com/ursa-virtual/ursa/simnet/fabric/source"
@@ -29,6 +27,7 @@ type World struct {
 	name    string
 	seed    uint64
 	profile Profile
+	rules   rules
 	places  []Place
 	index   map[string][]int // folded ids and names to places
 	set     *dataset.Set     // nil in a synthetic world
@@ -49,14 +48,14 @@ func Synthetic(name string, places []Place, cfg Config) (*World, error) {
 	if cfg.Profile == (Profile{}) {
 		cfg.Profile = Public
 	}
-	w := &World{name: name, seed: cfg.Seed, profile: cfg.Profile, places: slices.Clone(places)}
+	w := &World{name: name, seed: cfg.Seed, profile: cfg.Profile, rules: plainRules, places: slices.Clone(places)}
 	return w, w.fill()
 }
 
 // Measured returns the world of a data set: its nodes are the places, all of class data-centre, and the least round trips are
 // the set's. The seed decides asymmetry and jitter, which the set does not tell.
 func Measured(set *dataset.Set, seed uint64) (*World, error) {
-	w := &World{name: set.Name, seed: seed, set: set, node: make(map[string]int, set.Len())}
+	w := &World{name: set.Name, seed: seed, profile: Public, rules: plainRules, set: set, node: make(map[string]int, set.Len())}
 	for i, n := range set.Nodes {
 		name := n.Name
 		if name == "" {
@@ -124,7 +123,20 @@ func (w *World) ByDistance(from earth.LatLon) []Place {
 // MinRTT returns the least round trip between two places, of the world or hosts of its towns. ok is false when the world has no
 // path between them, which only happens in a measured world: for pairs that were not measured, and for a node and itself. (Two
 // differently named hosts in the town of one node have the round trip of a town, which is drawn and not measured.)
+//
+// It is the round trip of the usual route: what changes with time is in OneWayAt.
 func (w *World) MinRTT(a, b Place) (rtt earth.RTT, ok bool) {
+	if rtt, ok = w.routeRTT(a, b); !ok {
+		return 0, false
+	}
+	if w.rules.media != nil {
+		rtt = min(rtt, w.overMedia(a, b, rtt))
+	}
+	return rtt + 2*earth.RTT(w.law(a).delay+w.law(b).delay), true
+}
+
+// routeRTT returns the round trip of the usual route through plain fibre, between the far ends of the access links.
+func (w *World) routeRTT(a, b Place) (rtt earth.RTT, ok bool) {
 	if w.set != nil && (a.Metro != b.Metro || a.ID == b.ID) {
 		i, okA := w.node[a.Metro]
 		j, okB := w.node[b.Metro]
@@ -139,37 +151,15 @@ func (w *World) MinRTT(a, b Place) (rtt earth.RTT, ok bool) {
 		return earth.RTTFromMillis(light + equipment + metroSpread*u), true
 	}
 	profile := w.profile
-	if a.Access != DataCentre || b.Access != DataCentre {
-		profile = Homes
+	switch {
+	case a.Access != DataCentre || b.Access != DataCentre:
+		profile = w.rules.homes
+	case a.Operator != "" && a.Operator == b.Operator:
+		profile = w.rules.backbone
+	}
+	if profile.Table != nil {
+		return earth.RTTFromMillis(w.tableMillis(profile, a, b, light)), true
 	}
 	rnd := source.Pair(w.seed, "route", a.Metro, b.Metro)
 	return earth.RTTFromMillis(profile.leastMillis(light, rnd)), true
-}
-
-// Of one direction against the other: the median difference of the two one-way delays, and how much of what a direction has
-// beyond light it may lose to the other.
-const (
-	medianAsymmetry = 0.5 // ms; at most 1 in every measured set
-	maxAsymmetry    = 0.8
-)
-
-// MinOneWay returns the least delay from one place to another. The two directions of a pair differ a little and add up to MinRTT
-// to the nanosecond; neither is below light along the straight line, unless the round trip itself is.
-func (w *World) MinOneWay(from, to Place) (delay time.Duration, ok bool) {
-	rtt, ok := w.MinRTT(from, to)
-	if !ok {
-		return 0, false
-	}
-	light := float64(earth.Chord(from.ECEF(), to.ECEF())) / float64(earth.Light) * 1e9
-	slack := math.Max(0, float64(rtt)/2-light)
-	rnd := source.Pair(w.seed, "asymmetry", from.ID, to.ID)
-	skew := math.Min(rnd.ExpFloat64()*medianAsymmetry/math.Ln2/2*1e6, maxAsymmetry*slack) // half the difference, ns
-	if rnd.Uint64()&1 == 0 {
-		skew = -skew
-	}
-	first := rtt/2 + earth.RTT(skew) // from the place whose id sorts first
-	if from.ID > to.ID {
-		return time.Duration(rtt - first), true
-	}
-	return time.Duration(first), true
 }
