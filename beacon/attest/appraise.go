@@ -3,7 +3,6 @@ package attest
 import (
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/ursa-virtual/ursa/topology/identity"
@@ -24,24 +23,22 @@ var (
 
 // Appraiser compares evidence with a policy and signs its conclusions. Safe for concurrent use.
 type Appraiser struct {
-	key        *identity.Private
-	policy     Policy
-	policyHash [32]byte
-	audience   string
-	ttl        time.Duration
-	verifiers  map[Platform]Verifier
-
-	needRevocations bool
-	revocations     atomic.Pointer[Revocations] // the list in use; SetRevocations
+	*Examiner
+	key      *identity.Private
+	policy   func(identity.ID) (Policy, error)
+	audience string
+	ttl      time.Duration
 }
 
 // AppraiserConfig configures an appraiser.
 type AppraiserConfig struct {
-	Key       *identity.Private // of role appraiser
-	Policy    Policy            // what it affirms
-	Audience  string            // who may rely on it: the constellation's name
-	TTL       time.Duration     // of results; at most MaxResultTTL, which is also the default for zero
-	Verifiers []Verifier        // one for each platform
+	Key    *identity.Private // of role appraiser
+	Policy Policy            // what it affirms, whoever attests
+	// PolicyFor, if given, is asked instead of Policy: what it affirms about one subject, such as a beacon by its directory entry.
+	PolicyFor func(subject identity.ID) (Policy, error)
+	Audience  string        // who may rely on it: the constellation's name
+	TTL       time.Duration // of results; at most MaxResultTTL, which is also the default for zero
+	Verifiers []Verifier    // one for each platform
 	// NeedRevocations refuses everything until SetRevocations gave a list, and whenever that list is past its date. A list that was
 	// given is heeded in any case.
 	NeedRevocations bool
@@ -60,19 +57,14 @@ func NewAppraiser(c AppraiserConfig) (*Appraiser, error) {
 	case c.TTL < 0 || c.TTL > MaxResultTTL:
 		return nil, fmt.Errorf("%w: results of %s, at most %s", ErrAppraiser, c.TTL, MaxResultTTL)
 	}
-	hash, err := c.Policy.Hash()
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrAppraiser, err)
-	}
-	a := &Appraiser{key: c.Key, policy: c.Policy, policyHash: hash, audience: c.Audience, ttl: c.TTL, needRevocations: c.NeedRevocations,
-		verifiers: make(map[Platform]Verifier, len(c.Verifiers))}
-	for _, v := range c.Verifiers {
-		if _, twice := a.verifiers[v.Platform()]; twice {
-			return nil, fmt.Errorf("%w: two verifiers for %q", ErrAppraiser, v.Platform())
+	if c.PolicyFor == nil {
+		if _, err := c.Policy.Hash(); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrAppraiser, err)
 		}
-		a.verifiers[v.Platform()] = v
+		c.PolicyFor = func(identity.ID) (Policy, error) { return c.Policy, nil }
 	}
-	return a, nil
+	x, err := NewExaminer(c.NeedRevocations, c.Verifiers...)
+	return &Appraiser{Examiner: x, key: c.Key, policy: c.PolicyFor, audience: c.Audience, ttl: c.TTL}, err
 }
 
 // Want is what the appraiser is asked about.
@@ -82,58 +74,25 @@ type Want struct {
 	NowUnixNS int64
 }
 
-// Appraise verifies evidence and, if every rule holds, returns a signed and encoded affirming result. The rules, in this order,
-// each with its own error:
-//
-//	ErrWant              the question is complete
-//	ErrEvidence          size and canonical encoding (wraps canon's errors); ErrVersion
-//	ErrSim, ErrPlatform  the policy names the platform
-//	ErrNonce             the evidence answers the wanted nonce
-//	ErrSubject           and is about the wanted identity
-//	ErrNoVerifier        its platform can be verified
-//	                     signatures and chains, by the platform's verifier: ErrWrongRoot, ErrReportSignature and its own
-//	ErrReportData        the report itself is bound to that identity and nonce
-//	ErrDebug             debug mode is off
-//	ErrMigratable        the environment cannot be moved
-//	ErrMeasurement       the policy names the code, with its measured configuration where the platform has one
-//	ErrTCB               and the security version is high enough
-//	ErrEvidenceOld       the platform's clock, where it has one, is at most MaxEvidenceAge behind
-//	ErrEvidenceFuture    and at most MaxClockSkew ahead
-//	ErrRevocationsMissing  there is a revocation list, if one is needed
-//	ErrRevocationsStale  which is not past its date
-//	ErrMachineRevoked, ErrCodeRevoked  and names neither machine nor code
+// Appraise examines evidence and, if every rule of Examiner.Examine holds, returns a signed and encoded affirming result. Beside its
+// errors: those of PolicyFor, and ErrPolicy.
 func (a *Appraiser) Appraise(encoded []byte, w Want) ([]byte, error) {
-	if w.Subject.IsZero() || w.Nonce == [32]byte{} || w.NowUnixNS <= 0 {
-		return nil, ErrWant
+	if err := w.check(); err != nil {
+		return nil, err
 	}
-	e, err := DecodeEvidence(encoded)
+	policy, err := a.policy(w.Subject)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := a.policy.allowsPlatform(e.Platform); err != nil {
-		return nil, fmt.Errorf("evidence: %w", err)
-	}
-	if e.Nonce != w.Nonce {
-		return nil, fmt.Errorf("evidence: %w", ErrNonce)
-	}
-	if e.Subject != w.Subject {
-		return nil, fmt.Errorf("evidence: %w: %s, want %s", ErrSubject, e.Subject.Short(), w.Subject.Short())
-	}
-	v, ok := a.verifiers[e.Platform]
-	if !ok {
-		return nil, fmt.Errorf("%w: %q", ErrNoVerifier, e.Platform)
-	}
-	claims, err := v.Verify(e.Body, w.NowUnixNS)
+	hash, err := policy.Hash()
 	if err != nil {
 		return nil, err
 	}
-	if err := Judge(e.Platform, claims, ReportData(e.Subject, e.Nonce), a.policy, w.NowUnixNS); err != nil {
+	e, claims, err := a.Examine(encoded, w, policy)
+	if err != nil {
 		return nil, err
 	}
-	if err := a.checkRevoked(claims, w.NowUnixNS); err != nil {
-		return nil, err
-	}
-	return a.conclude(encoded, e, claims, w.NowUnixNS)
+	return a.conclude(encoded, e, claims, hash, w.NowUnixNS)
 }
 
 // Judge holds the rules that are the same for all platforms: a genuine report can still be unacceptable. It is the part of Appraise from
@@ -147,7 +106,7 @@ func Judge(platform Platform, c Claims, reportData [32]byte, policy Policy, now 
 	case c.Migratable:
 		return ErrMigratable
 	}
-	if err := policy.allows(platform, Configured(c.Measurement, c.Configuration), c.TCB); err != nil {
+	if err := policy.allows(platform, Configured(c.Measurement, c.Configuration), c.TCB, c.Machine); err != nil {
 		return fmt.Errorf("evidence: %w", err)
 	}
 	switch {
@@ -161,12 +120,16 @@ func Judge(platform Platform, c Claims, reportData [32]byte, policy Policy, now 
 	return nil
 }
 
-func (a *Appraiser) conclude(encoded []byte, e Evidence, c Claims, now int64) ([]byte, error) {
-	payload, err := canon.Marshal(Result{
+func (a *Appraiser) conclude(encoded []byte, e Evidence, c Claims, policy [32]byte, now int64) ([]byte, error) {
+	r := Result{
 		Version: Version, Status: StatusAffirming, Subject: e.Subject, Platform: e.Platform, Measurement: Configured(c.Measurement, c.Configuration),
-		TCB: c.TCB, Machine: c.Machine, Nonce: e.Nonce, EvidenceHash: identity.Hash("evidence", encoded), PolicyHash: a.policyHash,
-		Audience: a.audience, IssuedUnixNS: now, ExpiresUnixNS: now + int64(a.ttl),
-	})
+		TCB: c.TCB, Machine: c.Machine, Nonce: e.Nonce, EvidenceHash: identity.Hash("evidence", encoded), PolicyHash: policy,
+		Audience: a.audience, IssuedUnixNS: now, ExpiresUnixNS: now + int64(a.ttl), Credentials: c.Credentials,
+	}
+	if c.Configuration != [32]byte{} {
+		r.Code = c.Measurement
+	}
+	payload, err := canon.Marshal(r)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package attest
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -95,7 +96,15 @@ type Claims struct {
 	Machine       [32]byte // names the machine: a hash of its chip or endorsement id
 	IssuedUnixNS  int64    // when the report was made; 0 only for platforms without a clock
 	HasClock      bool     // IssuedUnixNS means something
+	// Credentials are what the report's signature rests upon: Credential of the attestation key and of each certificate below the
+	// root. A revocation list may name any of them.
+	Credentials [][32]byte
+	// Key is the credential of the attestation key, where the platform has one that other evidence can vouch for; zero where not.
+	Key [32]byte
 }
+
+// Credential names a certificate by its DER form, or an attestation key by its public area.
+func Credential(encoded []byte) [32]byte { return sha256.Sum256(encoded) }
 
 // Verifier checks the reports of one platform: signatures, chains, revocations, form. It makes no policy decision.
 type Verifier interface {

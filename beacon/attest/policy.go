@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ursa-virtual/ursa/topology/directory"
@@ -17,6 +18,7 @@ var (
 	ErrSim         = errors.New("simulated platform, and the policy does not name it")
 	ErrPlatform    = errors.New("platform is not one the policy names")
 	ErrMeasurement = errors.New("measurement is not one the policy names")
+	ErrMachine     = errors.New("machine is not one the policy names")
 	ErrTCB         = errors.New("security version is below the policy's minimum")
 	ErrPolicy      = errors.New("attestation policy is not well formed")
 )
@@ -63,8 +65,8 @@ func (p Policy) allowsPlatform(platform Platform) (directory.Expectation, error)
 	return directory.Expectation{}, fmt.Errorf("%w: %q", ErrPlatform, clip(string(platform)))
 }
 
-// allows judges platform, measurement and security version.
-func (p Policy) allows(platform Platform, measurement []byte, tcb uint64) error {
+// allows judges platform, measurement, security version and, where the policy names any, the machine.
+func (p Policy) allows(platform Platform, measurement []byte, tcb uint64, machine [32]byte) error {
 	e, err := p.allowsPlatform(platform)
 	if err != nil {
 		return err
@@ -74,6 +76,9 @@ func (p Policy) allows(platform Platform, measurement []byte, tcb uint64) error 
 	}
 	if !TCBAtLeast(platform, tcb, e.MinTCB) {
 		return fmt.Errorf("%w: %s, want %s", ErrTCB, TCBText(platform, tcb), TCBText(platform, e.MinTCB))
+	}
+	if len(e.Machines) > 0 && !slices.Contains(e.Machines, machine) {
+		return fmt.Errorf("%w: %x", ErrMachine, machine[:8])
 	}
 	return nil
 }
@@ -92,7 +97,10 @@ func TCBAtLeast(platform Platform, tcb, minimum uint64) bool {
 	return true
 }
 
-func componentwise(p Platform) bool { return p == SEVSNP || p == TDX }
+func componentwise(p Platform) bool {
+	host, _, _ := strings.Cut(string(p), "+")
+	return Platform(host) == SEVSNP || Platform(host) == TDX
+}
 
 // TCBText writes a security version for people: components in hexadecimal, or one number.
 func TCBText(platform Platform, tcb uint64) string {

@@ -35,11 +35,16 @@ func (p ProofResults) Simulated() bool {
 // expects, the core's against the given policy, all for the audience and at now. Beside VerifyResult's errors, with the name of
 // whom they concern: ErrTwoMachines.
 func VerifyProof(v *statement.Verified, d *directory.Directory, core Policy, audience string, nowUnixNS int64) (ProofResults, error) {
+	return VerifyProofHeeding(nil, v, d, core, audience, nowUnixNS)
+}
+
+// VerifyProofHeeding is VerifyProof with a revocation list that every result is held against; nil is none.
+func VerifyProofHeeding(list *Revocations, v *statement.Verified, d *directory.Directory, core Policy, audience string, nowUnixNS int64) (ProofResults, error) {
 	if v == nil || len(v.Facts) == 0 {
 		return ProofResults{}, ErrWant
 	}
 	out := ProofResults{Beacons: make(map[identity.ID]Appraised, len(v.Facts))}
-	relying := Relying{Directory: d, Audience: audience, NowUnixNS: nowUnixNS}
+	relying := Relying{Directory: d, Audience: audience, NowUnixNS: nowUnixNS, Revocations: list}
 	for _, f := range v.Facts {
 		entry, ok := d.Lookup(f.Beacon)
 		if !ok {

@@ -70,6 +70,10 @@ type Result struct {
 	Audience      string      `cbor:"11,keyasint"` // who may rely on it: the constellation's name
 	IssuedUnixNS  int64       `cbor:"12,keyasint"`
 	ExpiresUnixNS int64       `cbor:"13,keyasint"`
+	// Credentials and Code let the relying side hold its own revocation list against the result: what the report's signature rested
+	// upon, and the measurement without its configuration, where it has one.
+	Credentials [][32]byte `cbor:"14,keyasint,omitempty"`
+	Code        []byte     `cbor:"15,keyasint,omitempty"`
 }
 
 // DecodeResult reads an encoded result without verifying it, for showing.
@@ -101,6 +105,10 @@ type Relying struct {
 	Audience  string               // its constellation's name
 	Nonce     *[32]byte            // its own nonce; nil accepts a passport made for the appraiser's
 	NowUnixNS int64
+	// Revocations is the relying side's own list, for withdrawals since the appraisal; nil: none. With NeedRevocations nothing counts
+	// without a list.
+	Revocations     *Revocations
+	NeedRevocations bool
 }
 
 // Appraised is a verified result: such a machine, running such code, held the subject's key when it answered. Only VerifyResult
@@ -134,10 +142,12 @@ func (a Appraised) Simulated() bool { return a.result.Platform == Sim }
 //	ErrSubject           it is about the expected identity
 //	ErrAudience          and for this constellation
 //	ErrNonce             and, where the relying side has one, its nonce
-//	ErrSim, ErrPlatform, ErrMeasurement, ErrTCB  the relying side's own policy accepts what was found
+//	ErrSim, ErrPlatform, ErrMeasurement, ErrTCB, ErrMachine  the relying side's own policy accepts what was found
 //	ErrResultTimes       it lives at most MaxResultTTL
 //	ErrResultFuture      it was issued at most MaxClockSkew in the future
 //	ErrResultExpired     it has not expired at now
+//	ErrRevocationsMissing, ErrRevocationsStale  the relying side's own revocation list is there, if needed, and not past its date
+//	ErrMachineRevoked, ErrCodeRevoked, ErrCredentialRevoked  and names nothing that the result rests upon
 func VerifyResult(encoded []byte, r Relying) (Appraised, error) {
 	if err := r.Directory.ValidAt(r.NowUnixNS); err != nil {
 		return Appraised{}, fmt.Errorf("%w: %w", ErrDirectory, err)
@@ -175,10 +185,13 @@ func (r Relying) accepts(a Result) error {
 	case r.Nonce != nil && a.Nonce != *r.Nonce:
 		return fmt.Errorf("result: %w", ErrNonce)
 	}
-	if err := r.Policy.allows(a.Platform, a.Measurement, a.TCB); err != nil {
+	if err := r.Policy.allows(a.Platform, a.Measurement, a.TCB, a.Machine); err != nil {
 		return fmt.Errorf("result: %w", err)
 	}
-	return a.checkTimes(r.NowUnixNS)
+	if err := a.checkTimes(r.NowUnixNS); err != nil {
+		return err
+	}
+	return heed(r.Revocations, r.NeedRevocations, a.withdrawable(), r.NowUnixNS)
 }
 
 func (a Result) checkTimes(now int64) error {

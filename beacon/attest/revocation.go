@@ -27,9 +27,11 @@ var (
 	ErrRevocationsBack    = errors.New("revocation list is older than the one in use")
 	ErrMachineRevoked     = errors.New("machine is revoked")
 	ErrCodeRevoked        = errors.New("code is revoked")
+	ErrCredentialRevoked  = errors.New("attestation key or certificate is revoked")
 )
 
-// Revocations withdraw machines (stolen, sold, broken open) and code that manifests and directories still name.
+// Revocations withdraw machines (stolen, sold, broken open), code that manifests and directories still name, and credentials: single
+// attestation keys and certificates.
 type Revocations struct {
 	Version       uint64     `cbor:"1,keyasint"`
 	Sequence      uint64     `cbor:"2,keyasint"` // grows with every list
@@ -37,6 +39,7 @@ type Revocations struct {
 	Measurements  [][]byte   `cbor:"4,keyasint"` // ascending; as platforms report them, with or without configuration
 	IssuedUnixNS  int64      `cbor:"5,keyasint"`
 	ExpiresUnixNS int64      `cbor:"6,keyasint"`
+	Credentials   [][32]byte `cbor:"7,keyasint,omitempty"` // ascending; see Credential
 }
 
 func compareMachines(a, b [32]byte) int { return bytes.Compare(a[:], b[:]) }
@@ -45,8 +48,9 @@ func (r Revocations) validate() error {
 	switch {
 	case r.Version != Version:
 		return fmt.Errorf("revocation list: %w %d, want %d", ErrVersion, r.Version, Version)
-	case r.Sequence == 0 || !ascending(r.Machines, compareMachines) || !ascending(r.Measurements, bytes.Compare):
-		return fmt.Errorf("%w: sequence from 1, machines and measurements ascending", ErrRevocations)
+	case r.Sequence == 0 || !ascending(r.Machines, compareMachines) || !ascending(r.Measurements, bytes.Compare) ||
+		!ascending(r.Credentials, compareMachines):
+		return fmt.Errorf("%w: sequence from 1; machines, measurements and credentials ascending", ErrRevocations)
 	case r.IssuedUnixNS <= 0 || r.ExpiresUnixNS <= r.IssuedUnixNS || r.ExpiresUnixNS-r.IssuedUnixNS > int64(MaxRevocationTTL):
 		return ErrRevocationsTimes
 	}
@@ -62,9 +66,10 @@ func ascending[T any](list []T, compare func(a, b T) int) bool {
 	return true
 }
 
-// SignRevocations checks a draft and signs it with keys of role manifest. Machines and measurements are sorted.
+// SignRevocations checks a draft and signs it with keys of role manifest. Its lists are sorted.
 func SignRevocations(r Revocations, keys ...*identity.Private) ([]byte, error) {
-	r.Machines, r.Measurements = slices.Clone(r.Machines), slices.Clone(r.Measurements)
+	r.Machines, r.Measurements, r.Credentials = slices.Clone(r.Machines), slices.Clone(r.Measurements), slices.Clone(r.Credentials)
+	slices.SortFunc(r.Credentials, compareMachines)
 	slices.SortFunc(r.Machines, compareMachines)
 	slices.SortFunc(r.Measurements, bytes.Compare)
 	if err := r.validate(); err != nil {
@@ -107,42 +112,67 @@ func (r *Revocations) fresh(now int64) error {
 	return nil
 }
 
+// withdrawable is what a revocation list can name.
+type withdrawable struct {
+	machine      [32]byte
+	measurements [][]byte // with and without configuration
+	credentials  [][32]byte
+}
+
+func (c Claims) withdrawable() withdrawable {
+	return withdrawable{c.Machine, [][]byte{c.Measurement, Configured(c.Measurement, c.Configuration)}, c.Credentials}
+}
+
+func (a Result) withdrawable() withdrawable {
+	return withdrawable{a.Machine, [][]byte{a.Measurement, a.Code}, a.Credentials}
+}
+
 // check refuses what is listed. A list past its date refuses everything.
-func (r *Revocations) check(c Claims, now int64) error {
+func (r *Revocations) check(w withdrawable, now int64) error {
 	if err := r.fresh(now); err != nil {
 		return err
 	}
-	if _, found := slices.BinarySearchFunc(r.Machines, c.Machine, compareMachines); found {
-		return fmt.Errorf("%w: %x", ErrMachineRevoked, c.Machine[:8])
+	if _, found := slices.BinarySearchFunc(r.Machines, w.machine, compareMachines); found {
+		return fmt.Errorf("%w: %x", ErrMachineRevoked, w.machine[:8])
 	}
-	for _, m := range [][]byte{c.Measurement, Configured(c.Measurement, c.Configuration)} {
+	for _, m := range w.measurements {
 		if _, found := slices.BinarySearchFunc(r.Measurements, m, bytes.Compare); found {
 			return fmt.Errorf("%w: %x", ErrCodeRevoked, m[:min(len(m), 8)])
+		}
+	}
+	for _, c := range w.credentials {
+		if _, found := slices.BinarySearchFunc(r.Credentials, c, compareMachines); found {
+			return fmt.Errorf("%w: %x", ErrCredentialRevoked, c[:8])
 		}
 	}
 	return nil
 }
 
-// SetRevocations puts a verified list into use, from now on and for concurrent appraisals: ErrRevocationsBack if it is older than the
+// heed holds something against a list that may be absent.
+func heed(r *Revocations, need bool, w withdrawable, now int64) error {
+	switch {
+	case r != nil:
+		return r.check(w, now)
+	case need:
+		return ErrRevocationsMissing
+	}
+	return nil
+}
+
+// SetRevocations puts a verified list into use, from now on and for concurrent examinations: ErrRevocationsBack if it is older than the
 // one in use.
-func (a *Appraiser) SetRevocations(r *Revocations) error {
+func (x *Examiner) SetRevocations(r *Revocations) error {
 	for {
-		old := a.revocations.Load()
+		old := x.revocations.Load()
 		if r == nil || old != nil && r.Sequence < old.Sequence {
 			return ErrRevocationsBack
 		}
-		if a.revocations.CompareAndSwap(old, r) {
+		if x.revocations.CompareAndSwap(old, r) {
 			return nil
 		}
 	}
 }
 
-func (a *Appraiser) checkRevoked(c Claims, now int64) error {
-	switch r := a.revocations.Load(); {
-	case r != nil:
-		return r.check(c, now)
-	case a.needRevocations:
-		return ErrRevocationsMissing
-	}
-	return nil
+func (x *Examiner) checkRevoked(w withdrawable, now int64) error {
+	return heed(x.revocations.Load(), x.needRevocations, w, now)
 }

@@ -44,6 +44,8 @@ type Expectation struct {
 	Platform     string   `cbor:"1,keyasint"` // such as "sim", "tpm", "sev-snp", "tdx"
 	Measurements [][]byte `cbor:"2,keyasint"` // of the builds that may run; ascending, at least one
 	MinTCB       uint64   `cbor:"3,keyasint"` // lowest acceptable security version
+	// Machines are those that the evidence may come from, as its appraiser names them; ascending. None: any machine that attests.
+	Machines [][32]byte `cbor:"4,keyasint,omitempty"`
 }
 
 // Quarantine takes a beacon out of service without removing its entry, so that its old statements can still be named.
@@ -113,6 +115,7 @@ func (d *Directory) Sort() {
 		slices.SortFunc(b.Attest, compareExpectations)
 		for _, e := range b.Attest {
 			slices.SortFunc(e.Measurements, slices.Compare)
+			slices.SortFunc(e.Machines, compareMachines)
 		}
 	}
 	slices.SortFunc(d.Gates, comparePublic)

@@ -34,7 +34,7 @@ func testDraft(t testing.TB) *Directory {
 		d.Beacons = append(d.Beacons, Beacon{Key: testKey(t, identity.RoleBeacon, i).Public(), Place: "Zürich", PosUncMM: 1000,
 			Position: earth.LatLon{Lat: 47, Lon: float64(i)}.ECEF(400).Millimetres(), Domains: []string{"op:a", "site:b"},
 			Address: "192.0.2." + string('1'+rune(i)) + ":4433", NotBeforeUnixNS: testNow, ExpiresUnixNS: testNow + 50*testSecond,
-			Attest: []Expectation{{"sim", [][]byte{{1}, {2}}, 1}, {"tpm", [][]byte{{1}}, 0}}})
+			Attest: []Expectation{{Platform: "sim", Measurements: [][]byte{{1}, {2}}, MinTCB: 1}, {Platform: "tpm", Measurements: [][]byte{{1}}, Machines: [][32]byte{{7}, {8}}}}})
 	}
 	d.Sort()
 	d.Quarantine = []Quarantine{{d.Beacons[0].ID(), testNow, "moved"}, {d.Beacons[1].ID(), testNow, "moved"}}
@@ -98,9 +98,12 @@ func TestRulesRefuse(t *testing.T) {
 		{"beacon without lifetime", ErrBeaconLifetime, func(d *Directory) { d.Beacons[0].ExpiresUnixNS = d.Beacons[0].NotBeforeUnixNS }},
 		{"beacon before time", ErrBeaconLifetime, func(d *Directory) { d.Beacons[0].NotBeforeUnixNS = 0 }},
 		{"no expectation", ErrExpectation, func(d *Directory) { d.Beacons[0].Attest = nil }},
-		{"no measurement", ErrExpectation, func(d *Directory) { d.Beacons[0].Attest = []Expectation{{"sim", nil, 1}} }},
-		{"empty measurement", ErrExpectation, func(d *Directory) { d.Beacons[0].Attest = []Expectation{{"sim", [][]byte{{}}, 1}} }},
-		{"measurement twice", ErrDuplicateEntry, func(d *Directory) { d.Beacons[0].Attest = []Expectation{{"sim", [][]byte{{1}, {1}}, 1}} }},
+		{"no measurement", ErrExpectation, func(d *Directory) { d.Beacons[0].Attest = []Expectation{{Platform: "sim", MinTCB: 1}} }},
+		{"empty measurement", ErrExpectation, func(d *Directory) { d.Beacons[0].Attest = []Expectation{{Platform: "sim", Measurements: [][]byte{{}}}} }},
+		{"machine twice", ErrDuplicateEntry, func(d *Directory) { d.Beacons[0].Attest[1].Machines = [][32]byte{{7}, {7}} }},
+		{"measurement twice", ErrDuplicateEntry, func(d *Directory) {
+			d.Beacons[0].Attest = []Expectation{{Platform: "sim", Measurements: [][]byte{{1}, {1}}}}
+		}},
 		{"platform twice", ErrDuplicateEntry, func(d *Directory) { d.Beacons[0].Attest[1].Platform = "sim" }},
 		{"no platform", ErrName, func(d *Directory) { d.Beacons[0].Attest[0].Platform = "" }},
 		{"gate of another role", ErrKeyRole, func(d *Directory) { d.Gates[0] = testKey(t, identity.RoleCore, 1).Public() }},

@@ -193,6 +193,12 @@ func checkExpectations(list []Expectation) error {
 		if err := ascending(e.Measurements, bytes.Compare, ErrDuplicateEntry); err != nil {
 			return fmt.Errorf("measurements: %w", err)
 		}
+		if len(e.Machines) > MaxMeasurements {
+			return fmt.Errorf("%w: %d machines for %s", ErrExpectation, len(e.Machines), e.Platform)
+		}
+		if err := ascending(e.Machines, compareMachines, ErrDuplicateEntry); err != nil {
+			return fmt.Errorf("machines: %w", err)
+		}
 	}
 	if err := ascending(list, compareExpectations, ErrDuplicateEntry); err != nil {
 		return fmt.Errorf("expectations: %w", err)
@@ -263,7 +269,9 @@ func ascending[T any](list []T, compare func(a, b T) int, duplicate error) error
 	return nil
 }
 
-func comparePublic(a, b identity.Public) int   { return a.ID().Compare(b.ID()) }
+func comparePublic(a, b identity.Public) int { return a.ID().Compare(b.ID()) }
+func compareMachines(a, b [32]byte) int      { return bytes.Compare(a[:], b[:]) }
+
 func compareExpectations(a, b Expectation) int { return strings.Compare(a.Platform, b.Platform) }
 func compareQuarantine(a, b Quarantine) int    { return a.Beacon.Compare(b.Beacon) }
 func compareRoots(a, b AttestRoot) int {

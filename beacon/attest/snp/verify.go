@@ -151,6 +151,7 @@ func (v *Verifier) Examine(encoded []byte, nowUnixNS int64) (Findings, error) {
 		return Findings{}, err
 	}
 	claims, err := claimsOf(report)
+	claims.Credentials = [][32]byte{attest.Credential(b.VCEK)}
 	return Findings{Claims: claims, Product: product, Report: report}, err
 }
 

@@ -155,7 +155,11 @@ func (v *Verifier) Examine(encoded []byte, nowUnixNS int64) (Findings, error) {
 	if !allZero(td.GetReportData()[32:]) {
 		return Findings{}, ErrReportData
 	}
-	return Findings{Claims: claimsOf(td, extensions.PPID), FMSPC: extensions.FMSPC, Body: td}, nil
+	claims := claimsOf(td, extensions.PPID)
+	for _, c := range q.chain[:chainParts-1] {
+		claims.Credentials = append(claims.Credentials, attest.Credential(c.Raw))
+	}
+	return Findings{Claims: claims, FMSPC: extensions.FMSPC, Body: td}, nil
 }
 
 func allZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }

@@ -76,5 +76,14 @@ func machineOf(leaf *x509.Certificate) [32]byte {
 	return identity.Hash("tpm machine", leaf.RawSubjectPublicKeyInfo)
 }
 
+// credentials names certificates as revocation lists do.
+func credentials(chain [][]byte) [][32]byte {
+	var out [][32]byte
+	for _, der := range chain {
+		out = append(out, attest.Credential(der))
+	}
+	return out
+}
+
 // hashChain is what a Record remembers of the certificates.
 func hashChain(chain [][]byte) [32]byte { return identity.Hash("endorsement chain", chain...) }

@@ -3,6 +3,7 @@ package tpm
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -123,6 +124,33 @@ func (m *Machine) Activate(challenge []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %w", ErrActivation, err)
 	}
 	return out.CertInfo.Buffer, nil
+}
+
+// Credential names the attestation key, for evidence of another kind that vouches for it: see attest.Linked.
+func (m *Machine) Credential() ([32]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ak, err := m.attestationKey()
+	if err != nil {
+		return [32]byte{}, err
+	}
+	defer m.flush(ak)
+	return attest.Credential(ak.public), nil
+}
+
+// Name names the machine as enrolment records and results do: by its endorsement key.
+func (m *Machine) Name() ([32]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	der, _, err := m.certificate()
+	if err != nil {
+		return [32]byte{}, err
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return [32]byte{}, fmt.Errorf("endorsement certificate: %w", err)
+	}
+	return machineOf(cert), nil
 }
 
 // SetRecord keeps the enroller's record for later reports; whoever calls stores it where Config.Record comes from.

@@ -149,6 +149,8 @@ func (v *Verifier) Examine(encoded []byte, nowUnixNS int64) (Findings, error) {
 		return Findings{}, err
 	}
 	f.Enroller, f.Claims.Machine, f.Claims.Migratable = enroller, record.Machine, ak.migratable
+	f.Claims.Key = attest.Credential(b.AK)
+	f.Claims.Credentials = append(credentials(b.Chain), f.Claims.Key)
 	return f, v.history.advance(record.Machine, f.Clock)
 }
 
