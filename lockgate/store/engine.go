@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 )
 
@@ -68,13 +67,14 @@ type beginner interface {
 // dialect is what databases say differently.
 type dialect struct {
 	name    string
-	schema  []string                  // one statement each
-	bind    func(query string) string // writes parameters as the database wants them
-	tx      *sql.TxOptions            // of writes
-	check   *sql.TxOptions            // of Check: one state throughout
-	fenced  bool                      // one gate at a time: a new one shuts the old one out
-	retry   func(error) bool          // the transaction was not applied and may be tried again
-	oneConn bool                      // the writer keeps one connection
+	words   func(schema string) string // translates a schema
+	prepare []string                   // before tables are made
+	bind    func(query string) string  // writes parameters as the database wants them
+	tx      *sql.TxOptions             // of writes
+	check   *sql.TxOptions             // of Check: one state throughout
+	fenced  bool                       // one gate at a time: a new one shuts the old one out
+	retry   func(error) bool           // the transaction was not applied and may be tried again
+	oneConn bool                       // the writer keeps one connection
 }
 
 type job struct {
@@ -85,34 +85,6 @@ type job struct {
 }
 
 var _ Store = (*SQL)(nil)
-
-const schemaVersion = 1
-
-// schema is written in SQLite's words; other dialects translate it.
-const schema = `
-CREATE TABLE IF NOT EXISTS meta (k TEXT PRIMARY KEY, v INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS chip (id BLOB PRIMARY KEY, budget INTEGER NOT NULL, spent INTEGER NOT NULL,
-  CHECK (length(id) = 32 AND spent >= 0 AND budget >= 0)) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS core (id BLOB PRIMARY KEY, chip BLOB NOT NULL REFERENCES chip(id), tenant TEXT NOT NULL,
-  platform TEXT NOT NULL, public BLOB NOT NULL, enabled INTEGER NOT NULL, last_seq INTEGER NOT NULL,
-  last_units INTEGER NOT NULL, granted INTEGER NOT NULL, accepted INTEGER NOT NULL, used INTEGER NOT NULL,
-  redeemed INTEGER NOT NULL, last_at INTEGER NOT NULL, last_proof BLOB NOT NULL, prev_proof BLOB NOT NULL,
-  CHECK (length(id) = 32 AND granted >= 0)) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS leaf (i INTEGER PRIMARY KEY, data BLOB NOT NULL, hash BLOB NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS request (core BLOB NOT NULL REFERENCES core(id), id BLOB NOT NULL, hash BLOB NOT NULL,
-  response BLOB NOT NULL, sum BLOB NOT NULL, units INTEGER NOT NULL, burnt INTEGER NOT NULL,
-  leaf INTEGER NOT NULL REFERENCES leaf(i), at INTEGER NOT NULL, PRIMARY KEY (core, id)) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS nonce (n BLOB PRIMARY KEY, CHECK (length(n) = 32)) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS lock_nonce (n BLOB PRIMARY KEY, CHECK (length(n) = 32)) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS deposit (id BLOB PRIMARY KEY, chip BLOB NOT NULL REFERENCES chip(id), units INTEGER NOT NULL,
-  not_before INTEGER NOT NULL, leaf INTEGER NOT NULL REFERENCES leaf(i), at INTEGER NOT NULL,
-  CHECK (units > 0)) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS deposit_of ON deposit(chip, not_before);
-CREATE TABLE IF NOT EXISTS burn (core BLOB NOT NULL REFERENCES core(id), id BLOB NOT NULL, units INTEGER NOT NULL,
-  used INTEGER NOT NULL, leaf INTEGER NOT NULL REFERENCES leaf(i), at INTEGER NOT NULL,
-  PRIMARY KEY (core, id), CHECK (units > 0 AND used >= 0 AND used <= units)) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS denial (reason TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-`
 
 // open begins to serve on two handles to one database.
 func (s *SQL) open(ctx context.Context) (*SQL, error) {
@@ -156,20 +128,8 @@ func (s *SQL) tryTakeOver(ctx context.Context) error {
 	}
 	defer func() { _ = tx.Rollback() }()
 	b := bound{tx, s.d.bind}
-	for _, statement := range s.d.schema {
-		if _, err := b.ExecContext(ctx, statement); err != nil {
-			return fmt.Errorf("store: cannot make tables: %w", err)
-		}
-	}
-	if _, err := b.ExecContext(ctx, `INSERT INTO meta VALUES ('schema', ?), ('epoch', 0) ON CONFLICT DO NOTHING`, schemaVersion); err != nil {
-		return fmt.Errorf("store: %w", err)
-	}
-	var version int64
-	if err := b.QueryRowContext(ctx, `SELECT v FROM meta WHERE k = 'schema'`).Scan(&version); err != nil {
-		return fmt.Errorf("store: %w", err)
-	}
-	if version != schemaVersion {
-		return fmt.Errorf("%w: schema %d, this program has %d", ErrSchema, version, schemaVersion)
+	if err := s.migrate(ctx, b); err != nil {
+		return err
 	}
 	if err := contains(ctx, b, s.opt.Seen); err != nil {
 		return err
@@ -381,14 +341,3 @@ func (b bound) ExecContext(ctx context.Context, query string, args ...any) (sql.
 
 // reader is where reads go.
 func (s *SQL) reader() bound { return bound{s.read, s.d.bind} }
-
-// statements splits a schema.
-func statements(schema string) []string {
-	var out []string
-	for s := range strings.SplitSeq(schema, ";") {
-		if s = strings.TrimSpace(s); s != "" {
-			out = append(out, s)
-		}
-	}
-	return out
-}

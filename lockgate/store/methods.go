@@ -63,7 +63,8 @@ func (s *SQL) Enrol(ctx context.Context, a Account) error {
 			a.Chip[:], int64(a.Budget)); err != nil {
 			return err
 		}
-		return t.exec(StepRequest, `INSERT INTO core VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, ?, ?)
+		return t.exec(StepRequest, `INSERT INTO core (id, chip, tenant, platform, public, enabled, last_seq, last_units, granted, accepted, used, redeemed, last_at,
+			last_proof, prev_proof) VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, ?, ?)
 			ON CONFLICT(id) DO UPDATE SET tenant = excluded.tenant, platform = excluded.platform, enabled = excluded.enabled`,
 			a.Core[:], a.Chip[:], a.Tenant, a.Platform, a.Public, flag(a.Enabled), []byte{}, []byte{})
 	})
@@ -210,12 +211,18 @@ func (s *SQL) Check(ctx context.Context) error {
 	for _, c := range []struct{ what, query string }{
 		{"a chip's spending is not what its cores were granted and have burnt", `SELECT count(*) FROM chip h WHERE spent <>
 			(SELECT coalesce(sum(r.units), 0) FROM request r JOIN core c ON c.id = r.core WHERE c.chip = h.id AND r.burnt = 0) +
+			(SELECT coalesce(sum(c.gone_units), 0) FROM core c WHERE c.chip = h.id) +
 			(SELECT coalesce(sum(b.units), 0) FROM burn b JOIN core c ON c.id = b.core WHERE c.chip = h.id)`},
-		{"what is used of burns is not what was granted on them", `SELECT CAST(abs((SELECT coalesce(sum(used), 0) FROM burn) - (SELECT coalesce(sum(units), 0) FROM request WHERE burnt <> 0)) AS BIGINT)`},
-		{"a core's grants are not what its answers say", `SELECT count(*) FROM core c WHERE granted <> (SELECT coalesce(sum(units), 0) FROM request WHERE core = c.id)`},
+		{"what is used of burns is not what was granted on them", `SELECT CAST(abs((SELECT coalesce(sum(used), 0) FROM burn) -
+			(SELECT coalesce(sum(units), 0) FROM request WHERE burnt <> 0) - (SELECT coalesce(sum(gone_burnt), 0) FROM core)) AS BIGINT)`},
+		{"a core's grants are not what its answers say", `SELECT count(*) FROM core c WHERE granted <> gone_units + gone_burnt +
+			(SELECT coalesce(sum(units), 0) FROM request WHERE core = c.id)`},
 		{"an answer without a leaf", `SELECT count(*) FROM request WHERE leaf NOT IN (SELECT i FROM leaf)`},
 		{"two answers with one leaf", `SELECT count(*) FROM (SELECT leaf FROM request GROUP BY leaf HAVING count(*) > 1) AS twice`},
-		{"answers and consumed nonces differ in number", `SELECT abs((SELECT count(*) FROM request) - (SELECT count(*) FROM nonce)) + abs((SELECT count(*) FROM request) - (SELECT count(*) FROM lock_nonce))`},
+		{"an answer without its nonce", `SELECT count(*) FROM request WHERE nonce IS NOT NULL AND nonce NOT IN (SELECT n FROM nonce)`},
+		{"answers and challenge nonces differ in number", `SELECT abs((SELECT count(*) FROM request) - (SELECT count(*) FROM nonce))`},
+		{"answers ever given and lock nonces differ in number", `SELECT CAST(abs((SELECT count(*) FROM request) + (SELECT coalesce(sum(gone), 0) FROM core) -
+			(SELECT count(*) FROM lock_nonce)) AS BIGINT)`},
 	} {
 		var n int64
 		if err := tx.QueryRowContext(ctx, c.query).Scan(&n); err != nil {

@@ -19,7 +19,7 @@ import (
 // run again from its first check. The tables lie in the first schema of the
 // connection's search path.
 func OpenPostgres(ctx context.Context, dsn string, opt Options) (*SQL, error) {
-	s := &SQL{opt: opt, d: dialect{name: "postgres", schema: append([]string{"SET LOCAL client_min_messages = warning"}, statements(pgSchema())...),
+	s := &SQL{opt: opt, d: dialect{name: "postgres", words: pgWords, prepare: []string{"SET LOCAL client_min_messages = warning"},
 		bind: dollars, tx: &sql.TxOptions{Isolation: sql.LevelSerializable}, retry: pgRetry,
 		check: &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}}}
 	var err error
@@ -35,8 +35,8 @@ func OpenPostgres(ctx context.Context, dsn string, opt Options) (*SQL, error) {
 	return s.open(ctx)
 }
 
-// pgSchema translates the schema's words.
-func pgSchema() string {
+// pgWords translates a schema.
+func pgWords(schema string) string {
 	return strings.NewReplacer("BLOB", "BYTEA", "INTEGER", "BIGINT", " STRICT, WITHOUT ROWID", "", " STRICT", "").Replace(schema)
 }
 

@@ -19,7 +19,7 @@ func OpenSQLite(ctx context.Context, path string, opt Options) (*SQL, error) {
 	if err := private(path); err != nil {
 		return nil, err
 	}
-	s := &SQL{opt: opt, d: dialect{name: "sqlite", schema: statements(schema), bind: func(q string) string { return q }, fenced: true, oneConn: true}}
+	s := &SQL{opt: opt, d: dialect{name: "sqlite", words: func(schema string) string { return schema }, bind: func(q string) string { return q }, fenced: true, oneConn: true}}
 	var err error
 	if s.write, err = dial(path, "immediate", "busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"); err != nil {
 		return nil, err

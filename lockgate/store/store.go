@@ -25,6 +25,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"iter"
 
 	"github.com/ursa-virtual/ursa/lockgate/lock"
 )
@@ -125,6 +126,7 @@ type Grant struct {
 	ProofHash   [32]byte   // the core's next proof has to name it
 	PrevProof   [32]byte   // what this proof named
 	Response    []byte     // the already wrapped and signed answer
+	Asked       bool       // the challenge is in the store (see Store.Ask) and must be open there
 	Leaf        []byte     // what the ledger says of it
 	AtUnixNS    int64
 }
@@ -178,6 +180,21 @@ type Store interface {
 	Burnt(ctx context.Context, core [32]byte, id [16]byte) (Burnt, error)
 	// Consumed says whether a challenge nonce was used for a grant.
 	Consumed(ctx context.Context, nonce [32]byte) (bool, error)
+	// Ask keeps a core's newest challenge, for other gates on this store; the one
+	// before is void from then on.
+	Ask(ctx context.Context, c Challenge) error
+	// Asked is a core's newest challenge; false when there is none, or it was
+	// answered by a grant.
+	Asked(ctx context.Context, core [32]byte) (Challenge, bool, error)
+	// Refuse uses a challenge up (Core, Nonce) by the Request and the refusal named
+	// in it. One that is used up or replaced already stays as it is.
+	Refuse(ctx context.Context, c Challenge) error
+	// Prune forgets at most limit answers from before an instant that are not
+	// their core's newest, with their challenge nonces. See SQL.Prune for what it
+	// asks of the caller.
+	Prune(ctx context.Context, beforeUnixNS int64, limit int) (gone int, err error)
+	// Accounts reads all cores in the order of their ids.
+	Accounts(ctx context.Context) iter.Seq2[Account, error]
 	// Append adds a leaf that is no grant: a policy, a deposit, a revocation.
 	Append(ctx context.Context, leaf []byte) (uint64, error)
 	// Deny counts a denial by the check that refused.

@@ -92,6 +92,11 @@ func (t *txn) allowed(g Grant, a Account) error {
 	case g.Units > maxCount-a.Granted:
 		return ErrUnits
 	}
+	if g.Asked {
+		if err := t.openChallenge(g); err != nil {
+			return err
+		}
+	}
 	if g.Burn != ([16]byte{}) {
 		b, err := burnt(context.Background(), t.tx, g.Core, g.Burn)
 		if err == nil && g.Units > b.Left() {
@@ -231,13 +236,18 @@ func (t *txn) write(g Grant) (Result, error) {
 	if err := t.exec(StepNonces, `INSERT INTO lock_nonce VALUES (?)`, g.LockNonce[:]); err != nil {
 		return Result{}, err
 	}
+	if g.Asked {
+		if err := t.closeChallenge(g); err != nil {
+			return Result{}, err
+		}
+	}
 	i, err := t.append(g.Leaf)
 	if err != nil {
 		return Result{}, err
 	}
 	sum := sha256.Sum256(g.Response)
-	err = t.exec(StepRequest, `INSERT INTO request VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		g.Core[:], g.RequestID[:], g.RequestHash[:], g.Response, sum[:], int64(g.Units), flag(fromBurn), int64(i), g.AtUnixNS)
+	err = t.exec(StepRequest, `INSERT INTO request (core, id, hash, response, sum, units, burnt, leaf, at, nonce) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		g.Core[:], g.RequestID[:], g.RequestHash[:], g.Response, sum[:], int64(g.Units), flag(fromBurn), int64(i), g.AtUnixNS, g.Nonce[:])
 	if err != nil {
 		return Result{}, err
 	}

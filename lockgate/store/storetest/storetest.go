@@ -59,6 +59,9 @@ func Run(t *testing.T, open func(testing.TB) store.Store) {
 		{"burns pay for grants, once", burns},
 		{"denials are counted", denials},
 		{"enrolling again never resets", enrol},
+		{"challenges are shared, one for a core, one attempt each", challenges},
+		{"pruning forgets answers and permits no second grant", pruned},
+		{"all accounts are listed", accounts},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := open(t)
