@@ -25,6 +25,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ursa-virtual/ursa/beacon/statement"
 	"github.com/ursa-virtual/ursa/lockgate/grant"
 	"github.com/ursa-virtual/ursa/lockgate/lock"
 	"github.com/ursa-virtual/ursa/lockgate/store"
@@ -96,6 +97,10 @@ type Decision struct {
 	Lease         []byte   `cbor:"9,keyasint,omitempty"` // envelope, when granted
 	Salt          [32]byte `cbor:"10,keyasint"`          // opens the ledger's commitment
 	Leaf          uint64   `cbor:"11,keyasint"`          // index in the ledger, when granted
+
+	// Outside is what the gate's estimate said, in thousandths, where the policy
+	// lets it veto. Only the gate knows; it can only have denied.
+	Outside *uint64 `cbor:"12,keyasint,omitempty"`
 }
 
 // ErrNothing is a decision that did not come to a proof: there is nothing to
@@ -137,7 +142,7 @@ func Seal(gate *identity.Private, directory []byte, trust Trust, r grant.Request
 	b := Bundle{Version: Version, Directory: directory, Roots: trust.Roots, Threshold: uint64(trust.Threshold), Gate: gate.Public(),
 		Policy: p, PermitHash: rec.PermitHash, Request: requestOf(r), Account: accountOf(rec),
 		Decision: Decision{Granted: d.Granted, RefusedBy: d.RefusedBy, Reason: d.Reason, IssuedUnixNS: rec.IssuedUnixNS,
-			DecidedUnixNS: rec.DecidedUnixNS, AgeNS: int64(rec.Age), Lease: d.Lease, Salt: rec.Salt, Leaf: rec.Leaf}}
+			DecidedUnixNS: rec.DecidedUnixNS, AgeNS: int64(rec.Age), Lease: d.Lease, Salt: rec.Salt, Leaf: rec.Leaf, Outside: d.Finding.Outside}}
 	if rec.Revoked.Epoch > 0 {
 		if b.Revoked, err = rec.Revoked.Encode(); err != nil {
 			return nil, err
@@ -190,6 +195,9 @@ func (a Account) store() store.Account {
 
 // Age of the challenge at the decision.
 func (d Decision) Age() time.Duration { return time.Duration(d.AgeNS) }
+
+// Doubt answers as the gate's estimate did.
+func (d Decision) Doubt([]statement.Fact, string) *uint64 { return d.Outside }
 
 // Asked is the request that was decided.
 func (b Bundle) Asked() grant.Request { return b.Request.grant() }

@@ -155,7 +155,8 @@ func (r *Report) decide() error {
 		}
 		r.step("revoked", "epoch %d, %d entries", r.Revoked.Epoch, len(r.Revoked.Entries))
 	}
-	area, hash, err := grant.Permit(r.Revoked.Permit(r.Policy.Permit))
+	stands := r.Policy.For(grant.Subject(b.Known()), b.Decision.DecidedUnixNS)
+	area, hash, err := grant.Permit(r.Revoked.Permit(stands.Permit))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrPermit, err)
 	}
@@ -174,8 +175,8 @@ func (r *Report) decide() error {
 	// What only the gate could know is the nonce: it signed it. Everything else
 	// is expected from the file.
 	x.Gate, x.Core, x.PolicyHash = b.Gate.ID(), b.Request.Core, policyHash
-	r.Finding = grant.Decide(grant.Case{Request: b.Asked(), Account: b.Known(), Expect: x, Policy: r.Policy,
-		Permit: area, Touching: atlas.CountriesTouching, Age: b.Decision.Age(), Available: b.Available(), Revoked: r.Revoked})
+	r.Finding = grant.Decide(grant.Case{Request: b.Asked(), Account: b.Known(), Expect: x, Policy: stands,
+		Permit: area, Touching: atlas.CountriesTouching, Doubt: b.Decision.Doubt, Age: b.Decision.Age(), Available: b.Available(), Revoked: r.Revoked})
 	return r.compare()
 }
 

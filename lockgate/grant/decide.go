@@ -31,6 +31,10 @@ type Case struct {
 	// Revoked is what does not count any more. Permit must leave out its regions
 	// already. The zero list revokes nothing.
 	Revoked revoke.List
+	// Doubt estimates how likely it is, in thousandths, that a core with these
+	// facts stands where nothing is permitted; nil when it cannot say. It is asked
+	// only where the policy has a veto, and can only deny. May be nil.
+	Doubt func(facts []statement.Fact, permit string) *uint64
 	// Available is what pays for it: the chip's wallet, or what is left of the
 	// burn that the request names.
 	Available lock.Units
@@ -46,6 +50,7 @@ type Finding struct {
 	Verdict  verdict.Verdict     // zero when it did not come to one
 	Judged   bool                // whether it did
 	Platform string              // of the core, as appraised
+	Outside  *uint64             // what Doubt said; nil: nothing, or it was not asked
 	Outcome  policy.Outcome      // of the policy
 	Units    lock.Units          // to be released, clipped
 	Life     time.Duration       // for which the verdict holds, at most the policy's
@@ -85,6 +90,11 @@ func Decide(c Case) Finding {
 	}
 	f.Judged = true
 	return f.weigh(c)
+}
+
+// Subject is whom an account is about, for the exemptions of a policy.
+func Subject(a store.Account) policy.Subject {
+	return policy.Subject{Core: a.Core, Chip: a.Chip, Tenant: a.Tenant}
 }
 
 // Switched says whether a list switches a core off, and why: the core itself, its
@@ -171,10 +181,13 @@ func (f Finding) weigh(c Case) Finding {
 	clipped := uint64(f.Units)
 	reportErr := checkReport(c.Request.Usage, c.Request.LockSeq, c.Account)
 	ageMS := uint64((c.Age + time.Millisecond - 1) / time.Millisecond)
+	if c.Doubt != nil && c.Policy.VetoPerMille != nil {
+		f.Outside = c.Doubt(standing(f.Verified.Facts, c.Revoked), c.Policy.Permit)
+	}
 	statements, domains := uint64(f.Verdict.Statements()), uint64(f.Verdict.Domains())
 	f.Outcome = policy.Evaluate(c.Policy, policy.Facts{NowUnixNS: &c.Expect.NowUnixNS, Verdict: f.Verdict.Kind().String(),
 		Statements: &statements, Domains: &domains, AgeMS: &ageMS, Platform: f.Platform, WantUnits: &clipped,
-		ReportOK: new(reportErr == nil)})
+		ReportOK: new(reportErr == nil), OutsidePerMille: f.Outside})
 	if check, refused := f.Outcome.Refusal(); refused {
 		why := check.Why
 		switch check.Rule {
@@ -197,12 +210,13 @@ func (f Finding) weigh(c Case) Finding {
 	return f
 }
 
-// life is how long a lease may live: no longer than the policy says, than the
-// proof would still be young enough, and than the region, growing at v_max, stays
+// life is how long a lease may live: no longer than the policy says and stands
+// as it does, than the proof would still be young enough, and than the region, growing at v_max, stays
 // inside. Most often it does to the end, which one judgement shows; only else the
 // last moment is searched for.
 func life(c Case, f Finding) time.Duration {
 	limit := time.Duration(*c.Policy.LeaseTTLMS) * time.Millisecond
+	limit = min(limit, time.Duration(*c.Policy.NotAfterUnixNS-c.Expect.NowUnixNS))
 	limit = min(limit, time.Duration(*c.Policy.MaxAgeMS)*time.Millisecond-c.Age).Truncate(time.Millisecond)
 	if limit <= 0 {
 		return 0

@@ -39,6 +39,11 @@ type Config struct {
 	// Audiences may be named in tokens; none: no tokens.
 	Audiences []string
 
+	// Doubt, when set, says how likely it finds it that a core with these facts
+	// stands where nothing is permitted, in thousandths; nil: it cannot say. Only a
+	// policy's veto asks for it, and it can only deny.
+	Doubt func(facts []statement.Fact, permit string) *uint64
+
 	// MustRevoke makes the gate grant only while a list of revocations is in
 	// force; see SetRevocations.
 	MustRevoke bool
@@ -74,6 +79,26 @@ type compiled struct {
 	permitHash [32]byte // zero when the permit was handed in
 	revoked    revoke.List
 	touching   verdict.Touching
+	wider      map[string]area // regions of exemptions, by what is permitted with them
+}
+
+// area is a compiled region.
+type area struct {
+	permit verdict.Permit
+	hash   [32]byte
+}
+
+// area is what a policy permits as it stands for one core: most often what it
+// permits to everybody.
+func (c *compiled) area(p policy.Policy) (area, error) {
+	if p.Permit == c.policy.Permit {
+		return area{c.permit, c.permitHash}, nil
+	}
+	if a, ok := c.wider[p.Permit]; ok {
+		return a, nil
+	}
+	a, h, err := Permit(c.revoked.Permit(p.Permit)) // several exemptions at once
+	return area{a, h}, err
 }
 
 // Gate issues challenges and leases. All methods may be called at once.
@@ -158,7 +183,7 @@ func (g *Gate) SetPolicy(ctx context.Context, p policy.Policy) error {
 	return g.setPolicy(ctx, p, nil, nil)
 }
 
-func (g *Gate) setPolicy(ctx context.Context, p policy.Policy, area verdict.Permit, touching verdict.Touching) error {
+func (g *Gate) setPolicy(ctx context.Context, p policy.Policy, given verdict.Permit, touching verdict.Touching) error {
 	if problems := p.Validate(); len(problems) > 0 {
 		return fmt.Errorf("%w: %w", ErrConfig, errors.Join(problems...))
 	}
@@ -166,7 +191,7 @@ func (g *Gate) setPolicy(ctx context.Context, p policy.Policy, area verdict.Perm
 	if old := g.rules.Load(); old != nil {
 		list = old.revoked
 	}
-	c, err := compile(p, list, area, touching)
+	c, err := compile(p, list, given, touching)
 	if err != nil {
 		return err
 	}
@@ -178,17 +203,28 @@ func (g *Gate) setPolicy(ctx context.Context, p policy.Policy, area verdict.Perm
 }
 
 // compile joins a policy with what is revoked.
-func compile(p policy.Policy, l revoke.List, area verdict.Permit, touching verdict.Touching) (*compiled, error) {
-	c := &compiled{policy: p, revoked: l, permit: area, touching: touching}
+func compile(p policy.Policy, l revoke.List, given verdict.Permit, touching verdict.Touching) (*compiled, error) {
+	c := &compiled{policy: p, revoked: l, permit: given, touching: touching, wider: map[string]area{}}
 	var err error
 	if c.hash, err = p.Hash(); err != nil {
 		return nil, err
 	}
-	if area == nil {
+	if given == nil {
 		if c.permit, c.permitHash, err = Permit(l.Permit(p.Permit)); err != nil {
 			return nil, err
 		}
 		c.touching = atlas.CountriesTouching
+	}
+	for _, x := range p.Exemptions {
+		if x.Permit == "" {
+			continue
+		}
+		both := fmt.Sprintf("(%s)+(%s)", p.Permit, x.Permit)
+		a, hash, err := Permit(l.Permit(both))
+		if err != nil {
+			return nil, fmt.Errorf("exemption of %s %s: %w", x.Kind, x.Name, err)
+		}
+		c.wider[both] = area{a, hash}
 	}
 	return c, nil
 }

@@ -130,10 +130,15 @@ func (g *Gate) challengeOf(ctx context.Context, r Request, hash [32]byte) (*entr
 // challenge up: one challenge, one attempt.
 func (g *Gate) decide(ctx context.Context, r Request, hash [32]byte, a store.Account, e *entry, pays payment) (Decision, error) {
 	rules, d, now := g.rules.Load(), g.directory.Load(), g.cfg.Now()
+	stands := rules.policy.For(Subject(a), now.UnixNano())
+	permitted, err := rules.area(stands)
+	if err != nil {
+		return Decision{}, err
+	}
 	rec := Record{Challenge: e.envelope, IssuedUnixNS: e.issued.UnixNano(), DecidedUnixNS: now.UnixNano(),
-		Age: max(now.Sub(e.issued), 1), Policy: rules.policy, PolicyHash: rules.hash, PermitHash: rules.permitHash, Revoked: rules.revoked, Account: a, Available: pays.available}
-	c := Case{Request: r, Account: a, Policy: rules.policy, Permit: rules.permit, Touching: rules.touching,
-		Age: rec.Age, Available: pays.available, Revoked: rules.revoked,
+		Age: max(now.Sub(e.issued), 1), Policy: rules.policy, PolicyHash: rules.hash, PermitHash: permitted.hash, Revoked: rules.revoked, Account: a, Available: pays.available}
+	c := Case{Request: r, Account: a, Policy: stands, Permit: permitted.permit, Touching: rules.touching,
+		Age: rec.Age, Available: pays.available, Revoked: rules.revoked, Doubt: g.cfg.Doubt,
 		Expect: statement.Expect{Directory: d, Gate: g.cfg.Key.ID(), Core: r.Core, NonceG: e.nonce, PolicyHash: rules.hash,
 			NowUnixNS: rec.DecidedUnixNS, Roots: g.roots}}
 	f := Decide(c)

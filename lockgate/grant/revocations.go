@@ -44,7 +44,11 @@ func (g *Gate) SetRevocations(ctx context.Context, l revoke.List) ([]identity.ID
 		return nil, fmt.Errorf("%w: another change came first; try again", revoke.ErrEpoch)
 	}
 	fallen := g.book.review(now, func(was Case) (string, bool) {
-		was.Revoked, was.Permit = l, c.permit
+		now, err := c.area(was.Policy)
+		if err != nil {
+			return err.Error(), true
+		}
+		was.Revoked, was.Permit = l, now.permit
 		f := Decide(was)
 		return f.Reason, f.RefusedBy != ""
 	})

@@ -56,6 +56,10 @@ type Facts struct {
 	Platform   string  // attestation profile of the core, as appraised
 	WantUnits  *uint64 // what the core asked for, after clipping
 	ReportOK   *bool   // the usage report for the last lease came, and adds up
+
+	// OutsidePerMille is how likely the estimate finds it that the core stands
+	// where nothing is permitted, in thousandths. Only a veto asks for it.
+	OutsidePerMille *uint64
 }
 
 // Check is the answer of one rule, with the reason for people.
@@ -90,11 +94,13 @@ func (o Outcome) Refusal() (Check, bool) {
 const (
 	RuleValid      = "policy-valid"
 	RuleWindow     = "policy-window"
+	RuleHours      = "policy-hours"
 	RulePlatform   = "policy-platform"
 	RuleAge        = "policy-age"
 	RuleStatements = "policy-statements"
 	RuleDomains    = "policy-domains"
 	RuleVerdict    = "verdict"
+	RuleVeto       = "estimate-veto"
 	RuleUnits      = "policy-units"
 	RuleReport     = "usage-report"
 )
@@ -106,11 +112,13 @@ var rules = []struct {
 }{
 	{RuleValid, valid},
 	{RuleWindow, window},
+	{RuleHours, hours},
 	{RulePlatform, platform},
 	{RuleAge, func(p Policy, f Facts) (Answer, string) { return atMost("age in ms", f.AgeMS, p.MaxAgeMS) }},
 	{RuleStatements, func(p Policy, f Facts) (Answer, string) { return atLeast("statements", f.Statements, p.MinStatements) }},
 	{RuleDomains, func(p Policy, f Facts) (Answer, string) { return atLeast("domains", f.Domains, p.MinDomains) }},
 	{RuleVerdict, verdict},
+	{RuleVeto, veto},
 	{RuleUnits, units},
 	{RuleReport, report},
 }
@@ -142,6 +150,36 @@ func window(p Policy, f Facts) (Answer, string) {
 	}
 	return when(*f.NowUnixNS < *p.NotAfterUnixNS), "the policy's window"
 }
+
+func hours(p Policy, f Facts) (Answer, string) {
+	if len(p.Hours) == 0 {
+		return True, "at any hour"
+	}
+	words := make([]string, len(p.Hours))
+	for i, h := range p.Hours {
+		words[i] = h.String()
+	}
+	if f.NowUnixNS == nil {
+		return Unknown, "the time is not known; the hours are " + strings.Join(words, "; ")
+	}
+	_, in := within(p.Hours, *f.NowUnixNS)
+	return when(in), "hours (UTC): " + strings.Join(words, "; ")
+}
+
+// veto: the estimate may only deny. Where no veto is asked for it is not looked
+// at; where one is, an estimate that is missing denies as well, or an attacker
+// would see to it that it is missing.
+func veto(p Policy, f Facts) (Answer, string) {
+	if p.VetoPerMille == nil {
+		return True, "no veto on the estimate"
+	}
+	if f.OutsidePerMille == nil {
+		return Unknown, "the policy lets the estimate veto, and there is no estimate"
+	}
+	return when(*f.OutsidePerMille < *p.VetoPerMille), fmt.Sprintf("the estimate puts %s where nothing is permitted; vetoed at %s", percent(*f.OutsidePerMille), percent(*p.VetoPerMille))
+}
+
+func percent(perMille uint64) string { return fmt.Sprintf("%g %%", float64(perMille)/10) }
 
 func platform(p Policy, f Facts) (Answer, string) {
 	if f.Platform == "" || len(p.Attest) == 0 {

@@ -80,6 +80,9 @@ type Policy struct {
 	Audience        string                  `cbor:"18,keyasint,omitempty"` // the constellation whose attestation results count
 	StepUnits       *uint64                 `cbor:"19,keyasint,omitempty"` // units that one key opens, at least; absent: a lease is opened at once
 	Scheme          Scheme                  `cbor:"20,keyasint,omitempty"` // absent: lease, or keys when there are step units
+	Hours           []Hours                 `cbor:"21,keyasint,omitempty"` // hours of the week; absent: all
+	VetoPerMille    *uint64                 `cbor:"22,keyasint,omitempty"` // deny when the estimate puts so many thousandths outside; absent: no veto
+	Exemptions      []Exemption             `cbor:"23,keyasint,omitempty"` // who may do more, and until when
 }
 
 // Steps is in how many steps a lease of so many units is opened.
@@ -218,6 +221,22 @@ func (p Policy) Validate() []error {
 	}
 	if p.StepUnits != nil && (*p.StepUnits == 0 || *p.StepUnits > 1<<62) {
 		bad("step_units is %d: set it to at least 1", *p.StepUnits)
+	}
+	if p.VetoPerMille != nil && (*p.VetoPerMille == 0 || *p.VetoPerMille > fullPerMille) {
+		bad("veto_outside is %d thousandths: set it to 1..%d", *p.VetoPerMille, fullPerMille)
+	}
+	if len(p.Hours) > maxHours || len(p.Exemptions) > maxExemptions {
+		bad("hours and exemptions: at most %d and %d entries", maxHours, maxExemptions)
+	}
+	for i, h := range p.Hours {
+		if !h.valid() {
+			bad("hours entry %d: name days, and a time of the day that ends after it begins", i+1)
+		}
+	}
+	for i, x := range p.Exemptions {
+		if problem := x.problem(); problem != "" {
+			bad("exemptions entry %d: %s", i+1, problem)
+		}
 	}
 	switch {
 	case p.NotBeforeUnixNS == nil || p.NotAfterUnixNS == nil:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/ursa-virtual/ursa/lockgate/lock"
@@ -51,6 +52,10 @@ func TestOnlyTrueReleases(t *testing.T) {
 		{"too many units", nil, func(f *policy.Facts) { *f.WantUnits = 5001 }, policy.RuleUnits, policy.False},
 		{"forged report", nil, func(f *policy.Facts) { *f.ReportOK = false }, policy.RuleReport, policy.False},
 		{"no version", func(p *policy.Policy) { p.Version = 0 }, nil, policy.RuleValid, policy.Unknown},
+		{"before hours", func(p *policy.Policy) { p.Hours = []policy.Hours{{Days: 8, From: 1, To: 2}} }, nil, policy.RuleHours, policy.False},
+		{"hours that are none", func(p *policy.Policy) { p.Hours = []policy.Hours{{Days: 8, From: 2, To: 2}} }, nil, policy.RuleHours, policy.False},
+		{"vetoed", func(p *policy.Policy) { p.VetoPerMille = new(uint64(900)) }, func(f *policy.Facts) { f.OutsidePerMille = new(uint64(900)) }, policy.RuleVeto, policy.False},
+		{"a veto without an estimate", func(p *policy.Policy) { p.VetoPerMille = new(uint64(900)) }, nil, policy.RuleVeto, policy.Unknown},
 		{"f not covered", func(p *policy.Policy) { *p.F = 3 }, nil, policy.RuleValid, policy.Unknown},
 	}
 	for _, tt := range tests {
@@ -70,13 +75,13 @@ func TestOnlyTrueReleases(t *testing.T) {
 }
 
 // TestAbsentDenies clears every field of a policy and of the facts in turn;
-// each is needed, but for the fraction, whose absence means full speed, and the
-// step and the scheme, whose absence means debited at the grant and all at once.
+// each is needed, but for what its absence says: full speed, debited at the grant
+// and all at once, at any hour, no veto, no exemption.
 func TestAbsentDenies(t *testing.T) {
 	for i := range reflect.TypeFor[policy.Policy]().NumField() {
 		p := good()
 		name := reflect.TypeOf(p).Field(i).Name
-		if name == "PerMille" || name == "StepUnits" || name == "Scheme" {
+		if slices.Contains([]string{"PerMille", "StepUnits", "Scheme", "Hours", "VetoPerMille", "Exemptions"}, name) {
 			continue
 		}
 		reflect.ValueOf(&p).Elem().Field(i).SetZero()
@@ -84,10 +89,13 @@ func TestAbsentDenies(t *testing.T) {
 			t.Errorf("a policy without %s releases", name)
 		}
 	}
+	vetoing := good()
+	vetoing.VetoPerMille = new(uint64(500))
 	for i := range reflect.TypeFor[policy.Facts]().NumField() {
 		f := facts()
+		f.OutsidePerMille = new(uint64(1))
 		reflect.ValueOf(&f).Elem().Field(i).SetZero()
-		if o := policy.Evaluate(good(), f); o.Answer == policy.True {
+		if o := policy.Evaluate(vetoing, f); o.Answer == policy.True {
 			t.Errorf("facts without %s release", reflect.TypeOf(f).Field(i).Name)
 		}
 	}
@@ -103,10 +111,12 @@ func TestDelayNeverHelps(t *testing.T) {
 		*f.AgeMS = rapid.Uint64Range(0, 20_000).Draw(t, "age")
 		*f.Statements = rapid.Uint64Range(0, 6).Draw(t, "statements")
 		*f.Domains = rapid.Uint64Range(0, 6).Draw(t, "domains")
+		p.VetoPerMille, f.OutsidePerMille = new(uint64(500)), new(rapid.Uint64Range(0, 1000).Draw(t, "outside"))
 		before := policy.Evaluate(p, f).Answer
 		*f.AgeMS += rapid.Uint64Range(0, 20_000).Draw(t, "delay")
 		*f.Statements -= rapid.Uint64Range(0, *f.Statements).Draw(t, "dropped")
 		*f.Domains -= rapid.Uint64Range(0, *f.Domains).Draw(t, "lost")
+		*f.OutsidePerMille += rapid.Uint64Range(0, 500).Draw(t, "doubt")
 		if after := policy.Evaluate(p, f).Answer; after == policy.True && before != policy.True {
 			t.Fatalf("worse facts release: %v then %v", before, after)
 		}

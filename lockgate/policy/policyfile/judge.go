@@ -51,17 +51,18 @@ func Explain(p policy.Policy, file []byte, o evidence.Options) (Decision, error)
 	if err != nil {
 		return Decision{}, err
 	}
+	b := r.Bundle
+	p = p.For(grant.Subject(b.Known()), b.Decision.DecidedUnixNS)
 	area, _, err := grant.Permit(r.Revoked.Permit(p.Permit))
 	if err != nil {
 		return Decision{}, err
 	}
-	b := r.Bundle
 	x, err := statement.Expecting(b.Request.Proof, r.Directory, b.Decision.DecidedUnixNS)
 	if err != nil {
 		return Decision{}, err
 	}
 	f := grant.Decide(grant.Case{Request: b.Asked(), Account: b.Known(), Expect: x, Policy: p, Permit: area,
-		Touching: atlas.CountriesTouching, Age: b.Decision.Age(), Available: b.Available(), Revoked: r.Revoked})
+		Touching: atlas.CountriesTouching, Doubt: b.Decision.Doubt, Age: b.Decision.Age(), Available: b.Available(), Revoked: r.Revoked})
 	return Decision{Granted: f.RefusedBy == "", RefusedBy: f.RefusedBy, Reason: f.Reason, Finding: f}, nil
 }
 
