@@ -1,0 +1,126 @@
+package sample
+
+import (
+	"math"
+	"time"
+
+	"github.com/ursa-virtual/ursa/beacon/exchange"
+	"github.com/ursa-virtual/ursa/topology/earth"
+)
+
+// walk goes through the rounds of one exchange. All times are nanoseconds since its start, as floating-point numbers: a minute in
+// nanoseconds fits their 53 bits to a hundred-thousandth of one.
+type walk struct {
+	limits               *exchange.Limits
+	draws                Draws
+	beacon, core         *quantile
+	clocks               [2]Clock
+	oneWay               float64
+	keepBeacon, keepCore float64 // share of packets that are not lost
+
+	lastOut float64 // when the last packet to the core was due: none overtakes it
+	m       Measurement
+	best    [2]float64 // the beacon's two smallest round trips
+	ofCore  float64    // the core's smallest
+}
+
+// run is the beacon's rule of beacon/exchange: a challenge, its answer or a time-out, a pause, until enough is known.
+func (w *walk) run() (Measurement, bool) {
+	w.best, w.ofCore = [2]float64{math.Inf(1), math.Inf(1)}, math.Inf(1)
+	now := w.pause(0)
+	for {
+		if now >= float64(w.limits.Deadline) {
+			break
+		}
+		sent := now
+		now = w.round(sent)
+		if w.enough(now) {
+			break
+		}
+		now += w.pause(now - sent)
+	}
+	w.m.LastedNS = int64(now)
+	w.m.Beacon, w.m.Core = whole(w.best[0]), whole(w.ofCore)
+	return w.m, w.m.Valid >= int(w.limits.MinRounds) && w.m.Core > 0
+}
+
+// whole rounds up: a delay is never shortened. Zero stands for none.
+func whole(ns float64) earth.RTT {
+	if math.IsInf(ns, 1) {
+		return 0
+	}
+	return earth.RTT(math.Ceil(ns))
+}
+
+// round returns when the round that begins at sent is over.
+func (w *walk) round(sent float64) float64 {
+	w.m.Sent++
+	lost := sent + float64(w.limits.Timeout)
+	if !w.arrives(w.keepBeacon) {
+		return lost
+	}
+	challenged := max(sent+w.oneWay+w.beacon.at(w.draws.Float64()), w.lastOut)
+	w.lastOut = challenged
+	if !w.arrives(w.keepCore) {
+		return lost
+	}
+	answered := challenged + w.oneWay + w.core.at(w.draws.Float64())
+	if answered >= lost {
+		return lost
+	}
+	w.record(w.clocks[0].reads(answered-sent, w.phase(0)))
+	if w.arrives(w.keepBeacon) {
+		closed := max(answered+w.oneWay+w.beacon.at(w.draws.Float64()), w.lastOut)
+		w.lastOut = closed
+		if ns := w.clocks[1].reads(closed-challenged, w.phase(1)); ns > 0 && ns < w.ofCore {
+			w.ofCore = ns
+		}
+	}
+	return answered
+}
+
+// record keeps a round trip by the beacon's clock; a zero is refused, as the clock rule does.
+func (w *walk) record(ns float64) {
+	if ns <= 0 {
+		return
+	}
+	w.m.Valid++
+	switch {
+	case ns < w.best[0]:
+		w.best[0], w.best[1] = ns, w.best[0]
+	case ns < w.best[1]:
+		w.best[1] = ns
+	}
+}
+
+// enough is the beacon's decision that no round follows.
+func (w *walk) enough(now float64) bool {
+	l := w.limits
+	if w.m.Sent >= int(l.MaxRounds) || now >= float64(l.Deadline) {
+		return true
+	}
+	if w.m.Valid < int(l.MinRounds) {
+		return false
+	}
+	return now >= float64(l.Budget) || l.Agree > 0 && w.best[1]-w.best[0] <= float64(l.Agree)
+}
+
+// pause draws how long the beacon waits before the next challenge, given how long the last round took.
+func (w *walk) pause(lasted float64) float64 {
+	window := float64(2 * w.limits.Spread / time.Duration(w.limits.MinRounds))
+	if window <= 0 {
+		return 0
+	}
+	gap := window * w.draws.Float64()
+	return max(gap-lasted, gap/6)
+}
+
+func (w *walk) arrives(keep float64) bool { return keep >= 1 || w.draws.Float64() < keep }
+
+// phase draws where in its tick a clock stands, if that matters.
+func (w *walk) phase(side int) float64 {
+	if w.clocks[side].Tick <= 1 {
+		return 0
+	}
+	return w.draws.Float64()
+}
