@@ -31,12 +31,13 @@ const (
 var maxBody = map[Kind]int{
 	KindInit: 48 << 10, KindAccept: 8 << 10, KindReady: 64, KindStop: 128, KindTimes: 8 << 10,
 	KindResult: 96 << 10, KindCountersign: 5 << 10, KindRefused: 512,
+	KindAsk: 64, KindEvidence: MaxEvidence + statement.MaxResultSize + MaxShared*34 + 64,
 }
 
 // HeadSize is the size of a message's head: kind (1), length of the body (4, big-endian).
 const HeadSize = 5
 
-// MaxMessage is the largest message of any kind with its head.
+// MaxMessage is the largest message of an exchange with its head; KindEvidence, which comes before one, may be larger.
 const MaxMessage = HeadSize + 96<<10
 
 // The refusals of a message's form.

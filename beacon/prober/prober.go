@@ -38,6 +38,10 @@ type Config struct {
 	Socket timing.Socket
 	// Attestation is this core's encoded attestation result; statements name its hash.
 	Attestation []byte
+	// Appraise, if given, looks at every beacon before it is let near the stopwatch: each is asked for evidence that answers a nonce of
+	// this core and channel, and an error ends that beacon's exchange before it opens, as ErrAppraisal. It is called once for each
+	// beacon, from several goroutines, always before the first timed round. Nil: nobody is asked, and the gate alone judges results.
+	Appraise func(ctx context.Context, p Presented) error
 	// PreviousProof is the hash of this core's last proof; the zero value means that there is none.
 	PreviousProof [32]byte
 
@@ -72,12 +76,21 @@ type Config struct {
 	Roots *identity.RootCache
 }
 
+// Presented is what a beacon showed of itself when it was asked.
+type Presented struct {
+	Beacon   directory.Beacon
+	Result   []byte   // its encoded attestation result
+	Evidence []byte   // encoded evidence; empty: it has none
+	Nonce    [32]byte // that the evidence has to answer: made of this core's nonce and of the channel
+}
+
 // Phase is how far a beacon's exchange is.
 type Phase string
 
 // The phases, in order; Failed may follow any.
 const (
 	Dialling  Phase = "dialling"
+	Examining Phase = "examining" // only with Config.Appraise
 	Opening   Phase = "opening"
 	Timing    Phase = "timing"
 	Stating   Phase = "stating"
@@ -135,6 +148,8 @@ var (
 	ErrChallenge = errors.New("gate's challenge does not verify")
 	ErrNotMine   = errors.New("gate's challenge asks another core")
 	ErrDial      = errors.New("beacon cannot be reached")
+	ErrAppraisal = errors.New("beacon's machine is refused")
+	ErrNotAsked  = errors.New("beacon's evidence answers other askers only")
 )
 
 func (c Config) withDefaults() (Config, error) {
@@ -375,6 +390,9 @@ func (r *run) exchange(ctx context.Context, beacon directory.Beacon, path exchan
 	stream, err := conn.OpenStreamSync(ctx)
 	if err != nil {
 		return Answer{}, closedFor(fmt.Errorf("%w: %w", drive.ErrStream, err))
+	}
+	if err := r.appraise(ctx, beacon, ch, stream); err != nil {
+		return Answer{}, closedFor(err)
 	}
 	port := r.port
 	if path == exchange.PathDatagram {

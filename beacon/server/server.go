@@ -16,7 +16,6 @@ import (
 
 	"github.com/ursa-virtual/ursa/beacon/exchange"
 	"github.com/ursa-virtual/ursa/beacon/exchange/channel"
-	"github.com/ursa-virtual/ursa/beacon/statement"
 	"github.com/ursa-virtual/ursa/beacon/timing"
 	"github.com/ursa-virtual/ursa/beacon/timing/drive"
 	"github.com/ursa-virtual/ursa/beacon/timing/stamp"
@@ -37,10 +36,14 @@ type Config struct {
 	// Path says how rounds travel on a socket handed to Serve: PathWrapped (0 means that), PathTransport, or PathDatagram for DATAGRAM
 	// frames only. A core that asks for these gets them on every path.
 	Path exchange.PathKind
-	// Attestation is this beacon's encoded attestation result, which cores take to the gate; it must be given.
+	// Attestation is this beacon's encoded attestation result, which cores take to the gate; it must be given. SetAttestation
+	// renews it.
 	Attestation []byte
 	// ClockAttested says that the attestation covers the source of time.
 	ClockAttested bool
+	// Evidence makes evidence of this machine for a nonce, for cores that ask for it before they let themselves be timed; nil: there
+	// is none to show. It is called from one goroutine, never while holding up a timed round.
+	Evidence func(ctx context.Context, nonce [32]byte) ([]byte, error)
 	// Validity is how long a statement is valid after its exchange; 0 means an hour.
 	Validity time.Duration
 
@@ -79,8 +82,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Key == nil || c.Key.Public().Role() != identity.RoleBeacon {
 		return c, fmt.Errorf("%w: the key of a beacon is missing", ErrConfig)
 	}
-	if len(c.Attestation) == 0 || len(c.Attestation) > statement.MaxResultSize {
-		return c, fmt.Errorf("%w: the attestation result must have 1 to %d bytes", ErrConfig, statement.MaxResultSize)
+	if err := checkAttestation(c.Attestation); err != nil {
+		return c, err
 	}
 	if c.Limits == (exchange.Limits{}) {
 		c.Limits = exchange.DefaultLimits()
@@ -139,6 +142,8 @@ type Server struct {
 	cfg     Config
 	id      identity.ID
 	seat    atomic.Pointer[seat]
+	result  atomic.Pointer[attestation]
+	quotes  *quoter // nil: no evidence to show
 	rooms   *rooms
 	pending atomic.Int64 // unfinished handshakes
 	port    atomic.Pointer[timing.Port]
@@ -157,6 +162,10 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, id: cfg.Key.ID(), rooms: newRooms(cfg.MaxExchanges, cfg.MaxPerPrefix, cfg.MaxPerCore)}
+	if cfg.Evidence != nil {
+		s.quotes = newQuoter(cfg.Evidence)
+	}
+	s.result.Store(&attestation{cfg.Attestation, cfg.ClockAttested})
 	s.accepts = newBatcher(cfg.Key, identity.TypeAccept, cfg.Linger, maxBatch)
 	s.signer = newBatcher(cfg.Key, identity.TypeStatement, cfg.Linger, maxBatch)
 	return s, s.Reload(cfg.Directory)
@@ -248,6 +257,9 @@ func (s *Server) accept(ctx context.Context, listener *quic.Listener, via rounds
 	var exchanges, signing sync.WaitGroup
 	signing.Go(func() { s.accepts.run(work) })
 	signing.Go(func() { s.signer.run(work) })
+	if s.quotes != nil {
+		signing.Go(func() { s.quotes.run(work) })
+	}
 	defer signing.Wait()
 	defer stop()
 	for {
@@ -323,6 +335,10 @@ func (s *Server) exchange(ctx context.Context, conn *quic.Conn, via rounds) (*ex
 		return nil, fmt.Errorf("%w: no stream: %w", drive.ErrStream, err)
 	}
 	defer func() { _ = stream.Close() }()
+	opened, err := s.show(ctx, stream, ch)
+	if err != nil {
+		return nil, err
+	}
 	var admitted []identity.ID
 	defer func() {
 		for _, core := range admitted {
@@ -342,7 +358,7 @@ func (s *Server) exchange(ctx context.Context, conn *quic.Conn, via rounds) (*ex
 	}
 	port := &eitherPort{Port: via.port, conn: conn, clock: s.cfg.Clock, path: b.Path}
 	defer port.release()
-	return b, drive.Run(ctx, drive.Config{Machine: b, Stream: stream, Port: port, Peer: conn.RemoteAddr()})
+	return b, drive.Run(ctx, drive.Config{Machine: b, Stream: opened, Port: port, Peer: conn.RemoteAddr()})
 }
 
 // eitherPort is the socket's port, or one over the connection's DATAGRAM frames once the core has asked for these.
@@ -371,13 +387,13 @@ func (p *eitherPort) release() {
 
 // machine is the configuration of one exchange.
 func (s *Server) machine(ctx context.Context, conn *quic.Conn, ch channel.Channel, path exchange.PathKind, admit func(identity.ID) error) exchange.BeaconConfig {
-	opened, seat := conn.RemoteAddr().String(), s.seat.Load()
+	opened, seat, result := conn.RemoteAddr().String(), s.seat.Load(), s.result.Load()
 	return exchange.BeaconConfig{
 		Key: s.cfg.Key, Limits: s.cfg.Limits, Quality: s.cfg.Clock.Quality(), Path: path,
 		Datagrams: conn.ConnectionState().SupportsDatagrams.Remote,
 		Binding:   ch.Binding, ChannelKey: ch.Key, Random: s.cfg.Random,
 		Directory: seat.directory, Before: seat.before, UnixNS: s.cfg.Now().UnixNano(), Admit: admit,
-		Attestation: s.cfg.Attestation, ClockAttested: s.cfg.ClockAttested, Validity: s.cfg.Validity,
+		Attestation: result.encoded, ClockAttested: result.clock, Validity: s.cfg.Validity,
 		Seal: func(t identity.ObjectType, payload []byte) (identity.Envelope, error) {
 			if t == identity.TypeAccept {
 				return s.accepts.seal(ctx, payload)
