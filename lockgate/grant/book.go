@@ -39,8 +39,9 @@ type entry struct {
 	lockNonce lock.Nonce
 	issued    time.Time // with the monotonic clock
 	ttl       time.Duration
-	answer    *Decision // the refusal that used it up; nil: open, or granted
-	request   [32]byte  // hash of the request that used it up
+	skew      time.Duration // another gate asked: by how much its clock may differ; 0: this process did
+	answer    *Decision     // the refusal that used it up; nil: open, or granted
+	request   [32]byte      // hash of the request that used it up
 }
 
 // put opens a challenge for a core; an earlier open one is void from then on.

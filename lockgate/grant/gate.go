@@ -53,6 +53,16 @@ type Config struct {
 	// process.
 	StepSecret [32]byte
 
+	// Shared: other gates with the same key serve the same store, and any of them
+	// grants on a challenge that this one issued; costs a write for each challenge.
+	Shared bool
+	// ClockSkew is by how much the clocks of such gates may differ; another one's
+	// challenge counts as so much older. 0: DefaultClockSkew.
+	ClockSkew time.Duration
+	// Keep is how long Prune leaves an answer for late retries; at least as long
+	// as a challenge and a lease live. 0: a day.
+	Keep time.Duration
+
 	Metro, Random        int              // beacons near the claim, and drawn; both 0: 8 and 4
 	RoundsMin, RoundsMax uint64           // valid rounds needed, and sent at most, per beacon; 0: 8 and 32
 	TTL                  time.Duration    // of a challenge; 0: the policy's greatest age, at most a minute
@@ -129,6 +139,12 @@ func New(ctx context.Context, cfg Config) (*Gate, error) {
 	}
 	if cfg.Entropy == nil {
 		cfg.Entropy = rand.Reader
+	}
+	if cfg.ClockSkew <= 0 {
+		cfg.ClockSkew = DefaultClockSkew
+	}
+	if cfg.Keep <= 0 {
+		cfg.Keep = 24 * time.Hour
 	}
 	if cfg.StepSecret == ([32]byte{}) {
 		if _, err := io.ReadFull(cfg.Entropy, cfg.StepSecret[:]); err != nil {
@@ -293,7 +309,11 @@ func (g *Gate) Challenge(ctx context.Context, q Question) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("grant: %w", err)
 	}
-	g.book.put(q.Core, &entry{nonce: c.NonceG, envelope: out, lockNonce: q.LockNonce, issued: issued, ttl: time.Duration(c.TTLNS)})
+	e := &entry{nonce: c.NonceG, envelope: out, lockNonce: q.LockNonce, issued: issued, ttl: time.Duration(c.TTLNS)}
+	if err := g.share(ctx, q.Core, e); err != nil {
+		return nil, err
+	}
+	g.book.put(q.Core, e)
 	return out, nil
 }
 

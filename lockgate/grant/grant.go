@@ -103,7 +103,11 @@ func (g *Gate) challengeOf(ctx context.Context, r Request, hash [32]byte) (*entr
 	if c.Core != r.Core {
 		return no(RefusedOtherCore, "the challenge asked core "+c.Core.Short())
 	}
-	e, used := g.book.find(r.Core, c.NonceG)
+	e, used, err := g.find(ctx, r.Core, c.NonceG)
+	if err != nil {
+		return nil, nil, err
+	}
+	now := g.cfg.Now()
 	switch {
 	case e != nil && used && e.answer != nil && e.request == hash:
 		return nil, e.answer, nil // the same request again: the same refusal again
@@ -120,7 +124,9 @@ func (g *Gate) challengeOf(ctx context.Context, r Request, hash [32]byte) (*entr
 		return no(RefusedUnknown, "no such challenge is open; ask for a new one")
 	case e.lockNonce != r.LockNonce:
 		return no(RefusedLockNonce, "the challenge was asked with another lock nonce")
-	case g.cfg.Now().Sub(e.issued) > e.ttl:
+	case e.apart(now):
+		return no(RefusedExpired, "the challenge was issued in the future: the gates' clocks differ too much")
+	case e.age(now) > e.ttl:
 		return no(RefusedExpired, "the challenge has expired; ask for a new one")
 	}
 	return e, nil, nil
@@ -130,13 +136,17 @@ func (g *Gate) challengeOf(ctx context.Context, r Request, hash [32]byte) (*entr
 // challenge up: one challenge, one attempt.
 func (g *Gate) decide(ctx context.Context, r Request, hash [32]byte, a store.Account, e *entry, pays payment) (Decision, error) {
 	rules, d, now := g.rules.Load(), g.directory.Load(), g.cfg.Now()
+	age := e.age(now)
+	if now.Before(e.issued) {
+		now = e.issued // by the other gate's clock, which is a little ahead
+	}
 	stands := rules.policy.For(Subject(a), now.UnixNano())
 	permitted, err := rules.area(stands)
 	if err != nil {
 		return Decision{}, err
 	}
 	rec := Record{Challenge: e.envelope, IssuedUnixNS: e.issued.UnixNano(), DecidedUnixNS: now.UnixNano(),
-		Age: max(now.Sub(e.issued), 1), Policy: rules.policy, PolicyHash: rules.hash, PermitHash: permitted.hash, Revoked: rules.revoked, Account: a, Available: pays.available}
+		Age: age, Policy: rules.policy, PolicyHash: rules.hash, PermitHash: permitted.hash, Revoked: rules.revoked, Account: a, Available: pays.available}
 	c := Case{Request: r, Account: a, Policy: stands, Permit: permitted.permit, Touching: rules.touching,
 		Age: rec.Age, Available: pays.available, Revoked: rules.revoked, Doubt: g.cfg.Doubt,
 		Expect: statement.Expect{Directory: d, Gate: g.cfg.Key.ID(), Core: r.Core, NonceG: e.nonce, PolicyHash: rules.hash,
@@ -157,8 +167,7 @@ func (g *Gate) decide(ctx context.Context, r Request, hash [32]byte, a store.Acc
 			}
 		}
 		_ = g.cfg.Store.Deny(ctx, f.RefusedBy)
-		g.book.use(r.Core, e, hash, &out)
-		return out, nil
+		return out, g.usedUp(ctx, r.Core, e, hash, &out)
 	}
 	if err := g.release(ctx, r, hash, a, e, pays, &out); err != nil {
 		name, no := refusal(err)
@@ -167,10 +176,10 @@ func (g *Gate) decide(ctx context.Context, r Request, hash [32]byte, a store.Acc
 		}
 		out.RefusedBy, out.Reason = name, plain(err)
 		_ = g.cfg.Store.Deny(ctx, name)
-		if name != RefusedConcurrent && name != RefusedConsumed {
-			g.book.use(r.Core, e, hash, &out)
+		if name == RefusedConcurrent || name == RefusedConsumed {
+			return out, nil
 		}
-		return out, nil
+		return out, g.usedUp(ctx, r.Core, e, hash, &out)
 	}
 	g.book.use(r.Core, e, hash, nil)
 	g.book.run(r.Core, &running{c: c, f: f, permitHash: rec.PermitHash, request: r.RequestID, until: now.Add(f.Life)})
@@ -216,7 +225,7 @@ func (g *Gate) release(ctx context.Context, r Request, hash [32]byte, a store.Ac
 	res, err := g.cfg.Store.Grant(ctx, store.Grant{Core: r.Core, Chip: a.Chip, RequestID: r.RequestID, RequestHash: hash,
 		Nonce: e.nonce, LockNonce: r.LockNonce, LockSeq: r.LockSeq, PrevSeq: a.LastSeq, Units: f.Units,
 		Accepted: r.Usage.Accepted, Used: r.Usage.Used, Redeemed: r.Usage.Redeemed,
-		ProofHash: f.Verified.Hash, PrevProof: out.Record.Previous, Burn: r.Burn,
+		ProofHash: f.Verified.Hash, PrevProof: out.Record.Previous, Burn: r.Burn, Asked: g.cfg.Shared,
 		Response: env, Leaf: leaf, AtUnixNS: out.Record.DecidedUnixNS})
 	if err != nil {
 		return err
