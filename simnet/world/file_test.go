@@ -1,0 +1,92 @@
+package world_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ursa-virtual/ursa/simnet/world"
+)
+
+var update = os.Getenv("URSA_UPDATE") != ""
+
+func TestSchemaIsThePublishedOne(t *testing.T) {
+	want, err := json.MarshalIndent(world.SchemaForTest(), "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = append(want, '\n')
+	if update {
+		if err := os.WriteFile("world.schema.json", want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !update && !bytes.Equal(want, world.Schema) {
+		t.Error("world.schema.json does not say what the reader reads: run URSA_UPDATE=1 go test -run Schema ./simnet/world")
+	}
+}
+
+func full(t testing.TB) []byte {
+	t.Helper()
+	b, err := os.ReadFile("testdata/full.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// A file that uses every field goes through Marshal and back, and through JSON.
+func TestRoundtrip(t *testing.T) {
+	f, err := world.Parse("full.yaml", full(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := f.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := world.Parse("again.yaml", text)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if !reflect.DeepEqual(world.Bare(f), world.Bare(again)) {
+		t.Errorf("%+v became %+v", f, again)
+	}
+	unused := world.Unused(f)
+	if len(unused) != 1 || unused[0] != "File.measured" { // its places would be the set's
+		t.Errorf("testdata/full.yaml does not use %s", strings.Join(unused, ", "))
+	}
+	if _, err := f.World(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Files are data, not programs: the same file is the same world.
+func TestLoadIsRepeatable(t *testing.T) {
+	a, errA := world.Load("testdata/full.yaml")
+	b, errB := world.Load("testdata/full.yaml")
+	if err := errors.Join(errA, errB); err != nil {
+		t.Fatal(err)
+	}
+	places := a.Places()
+	for i, x := range places[:20] {
+		for _, y := range places[:i] {
+			for _, at := range []time.Duration{0, 3 * time.Hour, 30 * time.Hour} {
+				p, _ := a.OneWayAt(x, y, at)
+				q, _ := b.OneWayAt(x, y, at)
+				if p != q {
+					t.Fatalf("%s to %s: %v and %v", x.ID, y.ID, p, q)
+				}
+			}
+		}
+	}
+	if _, err := world.Load(filepath.Join("testdata", "none.yaml")); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}
