@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"time"
 
@@ -20,7 +21,8 @@ type Agent struct {
 
 	mu       sync.Mutex    // guards the lock and its accounts
 	state    lock.State    // the only place that the lock lives in
-	deadline time.Time     // allowance is forfeited then; zero: there is none
+	clock    timepiece     // what leases are timed by
+	deadline time.Duration // allowance is forfeited then, by that clock; 0: there is none
 	debt     lock.Units    // worked beyond the allowance, to be paid from the next lease
 	counted  lock.Units    // units of the meter's reading that are accounted for
 	cpu      time.Duration // the meter's newest reading
@@ -56,7 +58,7 @@ func New(cfg Config) (*Agent, error) {
 	if !ok {
 		chain = statement.FirstProof(cfg.Key.ID())
 	}
-	return &Agent{cfg: cfg, state: state, chain: chain, wake: make(chan struct{}, 1)}, nil
+	return &Agent{cfg: cfg, state: state, chain: chain, clock: newTimepiece(cfg.Clock, runtime.NumCPU()), wake: make(chan struct{}, 1)}, nil
 }
 
 // Allowance is what the lock holds now.
@@ -116,7 +118,7 @@ func (a *Agent) Obtain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	asked := time.Now() // before the nonce: a lease can only be younger
+	begun, asked := time.Now(), a.now() // before the nonce: a lease can only be younger
 	q, usage, err := a.question()
 	if err != nil {
 		return err
@@ -126,8 +128,8 @@ func (a *Agent) Obtain(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("core: asking for a challenge: %w", err)
 	}
-	a.event(Event{Kind: Challenged, Challenge: challenge, Took: time.Since(asked)})
-	begun := time.Now()
+	a.event(Event{Kind: Challenged, Challenge: challenge, Took: time.Since(begun)})
+	begun = time.Now()
 	proof, hash, err := a.cfg.Prover.Prove(ctx, challenge, a.previous())
 	if err != nil {
 		return fmt.Errorf("core: proving the place: %w", err)
@@ -178,7 +180,7 @@ func (a *Agent) previous() [32]byte {
 // lock, pays the debt, and sets the instant at which the rest is forfeited. The
 // gate knows the proof as the last one by now; it forgives a core that does not
 // only as long as the lease was not redeemed, so the chain goes first.
-func (a *Agent) feed(envelope []byte, proof [32]byte, asked time.Time) (lock.Units, error) {
+func (a *Agent) feed(envelope []byte, proof [32]byte, asked time.Duration) (lock.Units, error) {
 	l, feed, err := keys.Open(envelope, a.cfg.GateKey, a.cfg.Key)
 	if err != nil {
 		return 0, err
@@ -198,7 +200,8 @@ func (a *Agent) feed(envelope []byte, proof [32]byte, asked time.Time) (lock.Uni
 	if err := a.step(feed); err != nil {
 		return 0, err
 	}
-	a.deadline, a.took = asked.Add(life), time.Since(asked)
+	now := a.clock.now(a.cpu)
+	a.deadline, a.took = asked+life, now-asked
 	if a.burn.left -= min(a.burn.left, feed.Grant.Units); a.burn.left == 0 {
 		a.burn = burn{}
 	}
@@ -258,6 +261,13 @@ func (a *Agent) nextStep(ctx context.Context) (bool, error) {
 	a.event(Event{Kind: Opened, Units: opened, Took: time.Since(begun)})
 	a.remind()
 	return true, nil
+}
+
+// now is the time by the clock that leases are timed by.
+func (a *Agent) now() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.clock.now(a.cpu)
 }
 
 // remind wakes the meter: there is something to run on.

@@ -10,8 +10,9 @@
 // two readings of the meter is taken from the next lease before anything else,
 // so over time nothing runs unpaid. A lease that is not used up within T_off of
 // the question that led to it is forfeited: the workload stops within T_off of
-// the last lease, whether or not the gate can be reached. Time is taken on the
-// monotonic clock, so setting the host's clock back prolongs nothing.
+// the last lease, whether or not the gate can be reached. Time is taken on
+// monotonic clocks, so setting the host's clock back prolongs nothing; when they
+// stand still, the work that was done says how much time has passed at least.
 // Renewal begins ahead of time and with jitter; the workload does not stop for
 // it as long as the gate answers in time.
 //
@@ -44,7 +45,7 @@ const Unit = time.Millisecond
 
 // Workload is what the agent gates; package workload makes real ones.
 type Workload interface {
-	Thaw() error                  // let it run
+	Thaw() error                  // let it run; may be called again while it runs
 	Freeze() error                // stop it; returns when it has stopped
 	Used() (time.Duration, error) // CPU time of all its processes ever; never goes back
 	Done() <-chan struct{}        // closed when it has ended by itself
@@ -124,19 +125,20 @@ type Memory interface {
 
 // Config of an agent.
 type Config struct {
-	Key      *identity.Private // the core's; needed
-	GateKey  identity.Public   // whose leases count; needed
-	Gate     Gate              // needed
-	Prover   Prover            // needed
-	Memory   Memory            // needed
-	Want     lock.Units        // units to ask for at a time; needed
-	Cap      lock.Units        // most allowance at a time; 0: twice Want
-	Burn     lock.Units        // units to burn at a time; 0: the gate asks for no burns
-	Tick     time.Duration     // longest pause between two readings of the meter; 0: 10 ms
-	Retry    time.Duration     // first pause after a failure, doubled up to 30 times it; 0: 500 ms
-	Attempts int               // times that one lease request is sent before it is given up; 0: 4
-	Random   io.Reader         // entropy of nonces and request ids, and jitter; nil: the system's
-	Events   func(Event)       // told what happens, in order; it must not call back; nil: nobody
+	Key      *identity.Private    // the core's; needed
+	GateKey  identity.Public      // whose leases count; needed
+	Gate     Gate                 // needed
+	Prover   Prover               // needed
+	Memory   Memory               // needed
+	Want     lock.Units           // units to ask for at a time; needed
+	Cap      lock.Units           // most allowance at a time; 0: twice Want
+	Burn     lock.Units           // units to burn at a time; 0: the gate asks for no burns
+	Tick     time.Duration        // longest pause between two readings of the meter; 0: 10 ms
+	Retry    time.Duration        // first pause after a failure, doubled up to 30 times it; 0: 500 ms
+	Clock    func() time.Duration // time since some instant, read from one goroutine at a time; nil: the process's monotonic clock
+	Attempts int                  // times that one lease request is sent before it is given up; 0: 4
+	Random   io.Reader            // entropy of nonces and request ids, and jitter; nil: the system's
+	Events   func(Event)          // told what happens, in order; it must not call back; nil: nobody
 }
 
 // Refusals of a configuration, and ends of a run.
@@ -165,6 +167,9 @@ func (c Config) fill() (Config, error) {
 	}
 	if c.Attempts <= 0 {
 		c.Attempts = 4
+	}
+	if c.Clock == nil {
+		c.Clock = goClock()
 	}
 	if c.Random == nil {
 		c.Random = rand.Reader

@@ -19,7 +19,7 @@ func (a *Agent) Run(ctx context.Context, w Workload) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	a.mu.Lock()
-	a.counted, a.cpu = 0, 0
+	a.counted, a.cpu, a.clock.worked = 0, 0, 0
 	a.mu.Unlock()
 	renewing := make(chan struct{})
 	low := make(chan struct{}, 1)
@@ -78,7 +78,7 @@ func (a *Agent) renew(ctx context.Context, low <-chan struct{}) {
 // the old one's steps or its time will not last until a new one is here.
 func (a *Agent) more(ctx context.Context) error {
 	o := a.outlook()
-	if o.step > 0 && time.Until(o.deadline) > o.ahead && o.left+o.pending > o.burn(o.ahead) {
+	if o.step > 0 && o.life > o.ahead && o.left+o.pending > o.burn(o.ahead) {
 		if stepped, err := a.nextStep(ctx); stepped {
 			return err
 		}
@@ -155,10 +155,11 @@ func (m *meter) look() (time.Duration, error) {
 		}
 		return rest, nil
 	}
+	// Again and again: a guard may have frozen it while this process did not run.
+	if err := m.w.Thaw(); err != nil {
+		return m.agent.cfg.Tick, ignoreEnd(m.w, err)
+	}
 	if !m.running {
-		if err := m.w.Thaw(); err != nil {
-			return m.agent.cfg.Tick, ignoreEnd(m.w, err)
-		}
 		m.running = true
 		m.agent.event(Event{Kind: Running})
 	}
@@ -219,7 +220,7 @@ func (m *meter) askAhead(left lock.Units, used time.Duration) {
 	if o.step > 0 && o.left+o.pending > burn {
 		mark, burn = o.step/2, min(o.burn(o.stepAhead), o.step)
 	}
-	inTime := left == 0 || time.Until(o.deadline) > o.ahead
+	inTime := left == 0 || o.life > o.ahead
 	if left > mark && left > burn && inTime {
 		return
 	}
@@ -262,10 +263,10 @@ func (a *Agent) account(used time.Duration) (left lock.Units, perMille uint16, f
 		a.draw(units - a.counted + a.debt)
 		a.counted = units
 	}
-	if !a.deadline.IsZero() && !time.Now().Before(a.deadline) {
+	if now := a.clock.now(a.cpu); a.deadline != 0 && now >= a.deadline {
 		forfeited = a.state.Phase() == lock.Active
 		if forfeited {
-			a.deadline = time.Time{}
+			a.deadline = 0
 			a.forfeit()
 		}
 	}
@@ -277,7 +278,7 @@ func (a *Agent) account(used time.Duration) (left lock.Units, perMille uint16, f
 type outlook struct {
 	left, pending lock.Units    // open, and still to be opened in steps
 	step          lock.Units    // of the steps that are left; 0: there are none
-	deadline      time.Time     // when the lease runs out
+	life          time.Duration // until the lease runs out; 0: it has, or there is none
 	ahead         time.Duration // how long before the end to ask for a lease: twice as long as the last took
 	stepAhead     time.Duration // and for a step
 	rate          float64       // CPU time used per time that passed
@@ -291,7 +292,7 @@ func (o outlook) burn(d time.Duration) lock.Units {
 func (a *Agent) outlook() outlook {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	o := outlook{left: a.state.Allowance(), deadline: a.deadline, ahead: 2*a.took + a.cfg.Tick, stepAhead: 2*a.stepTook + a.cfg.Tick, rate: a.rate}
+	o := outlook{left: a.state.Allowance(), life: max(a.deadline-a.clock.now(a.cpu), 0), ahead: 2*a.took + a.cfg.Tick, stepAhead: 2*a.stepTook + a.cfg.Tick, rate: a.rate}
 	var steps uint32
 	if o.pending, steps = a.state.Pending(); steps > 0 {
 		o.step = max(o.pending/lock.Units(steps), 1)

@@ -169,9 +169,7 @@ func (c *cgroup2) cpu() (time.Duration, error) {
 	return time.Duration(n) * time.Microsecond, nil
 }
 
-func (c *cgroup2) lastWords() string {
-	return fmt.Sprintf("echo 1 >'%[1]s/cgroup.kill'; for i in 1 2 3 4 5; do rmdir '%[1]s' 2>/dev/null && break; sleep 0.1; done", c.dir)
-}
+func (c *cgroup2) where() []string { return []string{c.dir} }
 
 type cgroup1 struct{ freezer, acct string }
 
@@ -249,11 +247,7 @@ func (c *cgroup1) cpu() (time.Duration, error) {
 	return time.Duration(n), nil
 }
 
-func (c *cgroup1) lastWords() string {
-	return fmt.Sprintf("echo FROZEN >'%[1]s/freezer.state'; for i in 1 2 3 4 5; do "+
-		"while read p; do kill -9 $p; done <'%[1]s/cgroup.procs'; echo THAWED >'%[1]s/freezer.state'; sleep 0.05; done 2>/dev/null; rmdir '%[1]s' '%[2]s'",
-		c.freezer, c.acct)
-}
+func (c *cgroup1) where() []string { return []string{c.freezer, c.acct} }
 
 func (c *cgroup1) release() {
 	for _, d := range []string{c.freezer, c.acct} {

@@ -3,6 +3,7 @@ package workload
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -10,13 +11,15 @@ import (
 	"time"
 )
 
-// group holds a command by signals to everything that descends from its leader
-// or is in its session or process group, as far as /proc shows it.
+// group holds a command by signals to everything that descends from its leader,
+// is in its session or process group, or was once seen to be, as far as /proc
+// shows it.
 type group struct {
 	mu     sync.Mutex // guards what follows
 	leader int
 	start  uint64                   // when the leader began: its pid may be given to another later
-	seen   map[procID]time.Duration // own CPU time of every process ever seen
+	seen   map[procID]time.Duration // own CPU time of the processes that live, or did at the last reading
+	dead   time.Duration            // of those that have died since
 }
 
 // procID tells apart two processes that had one pid.
@@ -60,7 +63,8 @@ func readStat(pid int) (stat, bool) {
 	return s, true
 }
 
-// members lists the living processes of the command.
+// members lists the living processes of the command, and notes them as seen. The
+// caller holds mu.
 func (g *group) members() []stat {
 	dir, err := os.Open("/proc")
 	if err != nil {
@@ -76,14 +80,18 @@ func (g *group) members() []stat {
 			}
 		}
 	}
-	if l, ok := all[g.leader]; ok && l.start != g.start {
-		return nil // the kernel gives a pid anew only when no group and session of that number is left
-	}
+	// The kernel gives a pid anew only when no group and session of that number
+	// is left; then only those seen before can be ours.
+	l, there := all[g.leader]
+	named := !there || l.start == g.start
 	var out []stat
 	for _, s := range all {
-		if g.ours(s, all) {
+		if _, known := g.seen[s.procID]; known || named && g.ours(s, all) {
 			out = append(out, s)
 		}
+	}
+	for _, s := range out {
+		g.seen[s.procID] = max(g.seen[s.procID], s.own)
 	}
 	return out
 }
@@ -116,9 +124,15 @@ func (g *group) adopt(pid int) error {
 	return nil
 }
 
+func (g *group) where() []string {
+	return []string{strconv.Itoa(g.leader), strconv.FormatUint(g.start, 10)}
+}
+
 func (g *group) signal(sig syscall.Signal) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	members := g.members()
-	if len(members) > 0 {
+	if slices.ContainsFunc(members, func(s stat) bool { return s.pgrp == g.leader }) {
 		_ = syscall.Kill(-g.leader, sig) // all of the group at once
 	}
 	for _, s := range members {
@@ -129,16 +143,49 @@ func (g *group) signal(sig syscall.Signal) error {
 
 func (g *group) freeze() error { return g.signal(syscall.SIGSTOP) }
 func (g *group) thaw() error   { return g.signal(syscall.SIGCONT) }
-func (g *group) kill() error   { return g.signal(syscall.SIGKILL) }
 func (g *group) release()      {}
 
 func (g *group) frozen() (bool, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	for _, s := range g.members() {
-		if s.state != 'T' && s.state != 't' && s.state != 'Z' && s.state != 'X' {
+		if s.state != 'T' && s.state != 't' && !s.gone() {
 			return false, nil
 		}
 	}
 	return true, nil
+}
+
+// gone says whether a process only waits to be taken notice of.
+func (s stat) gone() bool { return s.state == 'Z' || s.state == 'X' }
+
+// kill ends the leader last: as long as it is there, what daemonises falls back
+// to it and is found.
+func (g *group) kill() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for range 100 {
+		leader, others := false, 0
+		for _, s := range g.members() {
+			switch {
+			case s.gone():
+			case s.pid == g.leader:
+				leader = true
+				_ = syscall.Kill(s.pid, syscall.SIGSTOP)
+			default:
+				others++
+				_ = syscall.Kill(s.pid, syscall.SIGKILL)
+			}
+		}
+		if others == 0 {
+			if leader {
+				_ = syscall.Kill(g.leader, syscall.SIGKILL)
+			}
+			return nil
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	return fmt.Errorf("%w: it makes processes faster than they can be ended", ErrNotFrozen)
 }
 
 // cpu is the larger of two accounts that each miss something: what every
@@ -148,19 +195,23 @@ func (g *group) cpu() (time.Duration, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var living, ever time.Duration
-	found := false
-	for _, s := range g.members() {
-		found = found || s.pid == g.leader
+	members := g.members()
+	here := make(map[procID]bool, len(members))
+	for _, s := range members {
+		here[s.procID] = true
 		living += s.own + s.children
-		g.seen[s.procID] = max(g.seen[s.procID], s.own)
 	}
-	for _, d := range g.seen {
-		ever += d
+	for id, d := range g.seen {
+		if here[id] {
+			ever += d
+			continue
+		}
+		g.dead += d // its pid and start come never again
+		delete(g.seen, id)
 	}
-	if !found && ever == 0 {
+	ever += g.dead
+	if len(members) == 0 && ever == 0 {
 		return 0, fmt.Errorf("workload: process %d is not in /proc", g.leader)
 	}
 	return max(living, ever), nil
 }
-
-func (g *group) lastWords() string { return fmt.Sprintf("kill -9 -%d", g.leader) }

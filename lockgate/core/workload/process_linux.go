@@ -16,9 +16,12 @@ type Process struct {
 	hold holder
 	kind Hold
 	proc *os.Process
-	fate *keeper
+	wait time.Duration // patience of the guard
+	fate *guardian
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex    // guards what follows
+	runs bool          // thawed, as far as this process knows
+	base time.Duration // CPU time before the command's first instruction
 	cpu  time.Duration
 	exit Exit
 	gone bool
@@ -33,7 +36,7 @@ type holder interface {
 	thaw() error                 // let all go on
 	cpu() (time.Duration, error) // used by all, dead ones included
 	kill() error                 // end all
-	lastWords() string           // a shell line that ends all, for when this process is gone
+	where() []string             // what reopen finds it by
 	release()                    // give back what adopt took
 }
 
@@ -64,11 +67,14 @@ func Start(c Config) (*Process, error) {
 }
 
 func start(c Config, path string, kind Hold) (*Process, error) {
+	if c.Patience <= 0 {
+		c.Patience = time.Second
+	}
 	h, err := newHolder(kind)
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{hold: h, kind: kind, done: make(chan struct{})}
+	p := &Process{hold: h, kind: kind, wait: c.Patience, done: make(chan struct{})}
 	started := make(chan error, 1)
 	go p.father(c, path, started)
 	if err := <-started; err != nil {
@@ -109,37 +115,90 @@ func (p *Process) birth(c Config, path string) error {
 			files[i] = null
 		}
 	}
-	p.proc, err = os.StartProcess(path, c.Command, &os.ProcAttr{Dir: c.Dir, Env: c.Env, Files: files,
-		Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, Ptrace: true}})
+	attr := &os.ProcAttr{Dir: c.Dir, Env: c.Env, Files: files, Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, Ptrace: true}}
+	argv := c.Command
+	if p.kind == HoldGroup {
+		// Stopped rather than killed with its holder: as long as it is there, the
+		// guard finds below it what has to be ended.
+		attr.Sys.Pdeathsig = syscall.SIGSTOP
+		path, argv = self, append([]string{leaderName, path}, argv...)
+	}
+	p.proc, err = os.StartProcess(path, argv, attr)
 	if err != nil {
 		return fmt.Errorf("workload: cannot run %q: %w", c.Command[0], err)
 	}
 	if err := p.adopt(); err != nil {
 		_ = p.proc.Kill()
 		_, _ = p.proc.Wait()
-		return err
+		return fmt.Errorf("workload: cannot run %q: %w", c.Command[0], err)
 	}
 	return nil
 }
 
 func (p *Process) adopt() error {
 	pid := p.proc.Pid
-	var ws syscall.WaitStatus
-	if _, err := syscall.Wait4(pid, &ws, syscall.WALL, nil); err != nil || !ws.Stopped() {
-		return fmt.Errorf("workload: the command did not stop at its start (%v)", err)
+	if err := awaitExec(pid); err != nil {
+		return err
 	}
 	if err := p.hold.adopt(pid); err != nil {
+		return err
+	}
+	if p.kind == HoldGroup { // from the leader's own exec to that of the command
+		if err := resume(pid, 0); err != nil {
+			return err
+		}
+		if err := awaitExec(pid); err != nil {
+			return err
+		}
+	}
+	var err error
+	if p.base, err = p.hold.cpu(); err != nil {
 		return err
 	}
 	if err := p.hold.freeze(); err != nil {
 		return err
 	}
+	if p.fate, err = newGuardian(p.kind, p.hold.where(), p.wait); err != nil {
+		return err
+	}
 	// Detaching with SIGSTOP leaves it stopped whatever the hold does; Thaw
 	// sends SIGCONT to the leader besides lifting the hold.
 	if _, _, errno := syscall.RawSyscall6(syscall.SYS_PTRACE, syscall.PTRACE_DETACH, uintptr(pid), 0, uintptr(syscall.SIGSTOP), 0, 0); errno != 0 {
-		return fmt.Errorf("workload: cannot let go of the command: %w", errno)
+		p.fate.dismiss()
+		return fmt.Errorf("cannot let go of it: %w", errno)
 	}
-	p.fate = newKeeper(p.hold.lastWords())
+	return nil
+}
+
+// awaitExec waits until a traced process has become another program, and hands
+// it the signals that come in between.
+func awaitExec(pid int) error {
+	for {
+		var ws syscall.WaitStatus
+		_, err := syscall.Wait4(pid, &ws, syscall.WALL, nil)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+			continue
+		case err != nil:
+			return fmt.Errorf("it did not stop at its start: %w", err)
+		case ws.Exited():
+			return syscall.Errno(ws.ExitStatus()) // of becomeLeader
+		case !ws.Stopped():
+			return errors.New("it ended at its start")
+		case ws.StopSignal() == syscall.SIGTRAP:
+			return nil
+		}
+		if err := resume(pid, ws.StopSignal()); err != nil {
+			return err
+		}
+	}
+}
+
+// resume lets a traced process go on.
+func resume(pid int, sig syscall.Signal) error {
+	if err := syscall.PtraceCont(pid, int(sig)); err != nil {
+		return fmt.Errorf("cannot let it start: %w", err)
+	}
 	return nil
 }
 
@@ -198,6 +257,7 @@ func (p *Process) Freeze() error {
 		if err == nil {
 			var still bool
 			if still, err = p.hold.frozen(); still {
+				p.stands()
 				return nil
 			}
 		}
@@ -211,11 +271,29 @@ func (p *Process) Freeze() error {
 	}
 }
 
-// Thaw lets the command run on.
+// stands notes that the command does not run.
+func (p *Process) stands() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.runs = false
+	p.fate.say(sayIdle)
+}
+
+// Thaw lets the command run on. It may be called again and again, and has to be
+// while the command may run: when the guard froze it in the meantime, the next
+// call thaws it.
 func (p *Process) Thaw() error {
-	if p.ended() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.gone:
 		return ErrGone
+	case p.fate.lost.Load():
+		return ErrUnguarded
+	case !p.fate.tripped.Swap(false) && p.runs:
+		return nil
 	}
+	p.fate.say(sayRuns) // before: nothing runs unwatched
 	if err := p.hold.thaw(); err != nil {
 		return err
 	}
@@ -224,6 +302,7 @@ func (p *Process) Thaw() error {
 	if err := p.proc.Signal(syscall.SIGCONT); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("workload: %w", err)
 	}
+	p.runs = true
 	return nil
 }
 
@@ -244,7 +323,13 @@ func (p *Process) Used() (time.Duration, error) {
 		}
 		return 0, err
 	}
-	p.cpu = max(p.cpu, d)
+	p.cpu = max(p.cpu, d-p.base)
+	if p.runs {
+		if p.fate.lost.Load() {
+			return 0, ErrUnguarded
+		}
+		p.fate.alive()
+	}
 	return p.cpu, nil
 }
 
@@ -257,45 +342,4 @@ func (p *Process) Stop() error {
 	_ = p.proc.Kill()
 	<-p.done
 	return nil
-}
-
-// keeper is a shell that waits for this process to end, however it ends, and
-// then ends what is left of the command: PDEATHSIG reaches the leader only.
-// Where there is no shell there is no keeper, and the leader's end is all that
-// the kernel promises.
-type keeper struct {
-	cmd *exec.Cmd
-	end *os.File
-}
-
-func newKeeper(lastWords string) *keeper {
-	sh, err := exec.LookPath("sh")
-	if err != nil {
-		return nil
-	}
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil
-	}
-	// read returns when the last holder of the pipe's other end is gone, or
-	// when it is told that all went well.
-	cmd := exec.Command(sh, "-c", "read ok; [ \"$ok\" = ok ] || { "+lastWords+"; }")
-	cmd.Stdin = r
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // not in reach of signals to the terminal's group
-	err = cmd.Start()
-	_ = r.Close()
-	if err != nil {
-		_ = w.Close()
-		return nil
-	}
-	return &keeper{cmd: cmd, end: w}
-}
-
-func (k *keeper) dismiss() {
-	if k == nil {
-		return
-	}
-	_, _ = k.end.WriteString("ok\n")
-	_ = k.end.Close()
-	_ = k.cmd.Wait()
 }

@@ -6,7 +6,10 @@
 // command has started, and returns when they have stopped. The meter counts the
 // CPU time of all of them, the dead included, and never goes back. When the
 // process that holds the workload dies, however it dies, the workload is killed:
-// it can be started again, but it does not run on unmetered.
+// it can be started again, but it does not run on unmetered. When that process is
+// stopped or hangs, the workload is frozen: a guard, which is a process of its own,
+// freezes what has not been metered for longer than Patience. The holder thaws it
+// when it goes on.
 //
 // What it believes: the kernel. There are three holds, the best one that works
 // is taken:
@@ -17,14 +20,16 @@
 //	          killing is a loop.
 //	group     signals to the session and process group, and to all descendants
 //	          that can be found in /proc; CPU time from the same place in ticks
-//	          of 10 ms. A command that daemonises twice gets out of it, and
+//	          of 10 ms. What daemonises falls back to the leader, which is its
+//	          subreaper, and what was ever seen stays known. A process that
+//	          leaves the session just before the leader ends may get out, and
 //	          children that live and die between two readings count only when
-//	          they were waited for. For friendly commands on machines where no
-//	          control group may be made.
+//	          they were waited for. For machines where no control group may be
+//	          made.
 //
 // What an attacker may do: whatever a command may. Somebody with root on the
-// machine can thaw the group himself; against him only an attested environment
-// with the lock inside helps.
+// machine, or the same user, can thaw the group himself, or stop holder and guard
+// both; against him only an attested environment with the lock inside helps.
 package workload
 
 import (
@@ -50,6 +55,7 @@ var (
 	ErrUnsupported = errors.New("workload: this hold does not work on this machine")
 	ErrGone        = errors.New("workload: the command has ended")
 	ErrNotFrozen   = errors.New("workload: the command did not stop in time")
+	ErrUnguarded   = errors.New("workload: there is no guard over the command")
 )
 
 // Config of a command.
@@ -60,6 +66,10 @@ type Config struct {
 	Stdout  *os.File // nil: discarded
 	Stderr  *os.File // nil: discarded
 	Hold    Hold     // HoldAuto unless a certain one is wanted
+
+	// Patience of the guard: how long a running command may go unmetered before it
+	// is frozen; 0: 1 s. The meter must be read several times in it.
+	Patience time.Duration
 }
 
 // Exit is how a command ended.
