@@ -157,3 +157,7 @@ func (e *Enroller) Finish(p *Pending, answer []byte, now time.Time) ([]byte, err
 	}
 	return signed.Encode()
 }
+
+// Machine names the machine that applies. Whether its people may have it enrolled is for the enroller to say before it sends the
+// challenge.
+func (p *Pending) Machine() [32]byte { return p.record.Machine }

@@ -39,6 +39,8 @@ func open(address string) (transport.TPMCloser, error) {
 			return nil, fmt.Errorf("%w: there is no %s here", ErrAddress, address)
 		}
 		return t, err
+	case network == "swtpm" && rest != "": // another word for it
+		return socket{"tcp", rest}, nil
 	case (network == "unix" || network == "tcp") && rest != "":
 		return socket{network, rest}, nil
 	}
