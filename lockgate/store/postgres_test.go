@@ -1,33 +1,34 @@
 package store_test
 
 import (
-	"bytes"
 	"context"
-	"database/sql"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
-	"os/exec"
-	"os/user"
-	"path/filepath"
-	"strconv"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/ursa-virtual/ursa/lockgate/lock"
 	"github.com/ursa-virtual/ursa/lockgate/store"
+	"github.com/ursa-virtual/ursa/lockgate/store/pgtemp"
 	"github.com/ursa-virtual/ursa/lockgate/store/storetest"
 )
 
 // server is one PostgreSQL for all tests of the package, started when the first
 // one asks for it. URSA_POSTGRES names another server to use instead; its
 // database is filled with schemas of random names.
-var server = sync.OnceValues(startPostgres)
+var server = sync.OnceValues(func() (*pgtemp.Server, error) {
+	if dsn := os.Getenv("URSA_POSTGRES"); dsn != "" {
+		return pgtemp.Existing(dsn), nil
+	}
+	s, err := pgtemp.Start()
+	if err == nil {
+		stopServer = s.Stop
+	}
+	return s, err
+})
 
 // stopServer is set when a server was started here.
 var stopServer func()
@@ -40,103 +41,21 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-var errNoPostgres = errors.New("no PostgreSQL here: install its server, or set URSA_POSTGRES to a data source name")
-
-func startPostgres() (string, error) {
-	if dsn := os.Getenv("URSA_POSTGRES"); dsn != "" {
-		return dsn, nil
-	}
-	find := func(name string) string {
-		if p, err := exec.LookPath(name); err == nil {
-			return p
-		}
-		list, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
-		if len(list) > 0 {
-			return list[len(list)-1]
-		}
-		return ""
-	}
-	initdb, postgres := find("initdb"), find("postgres")
-	if initdb == "" || postgres == "" {
-		return "", errNoPostgres
-	}
-	dir, err := os.MkdirTemp("", "ursa-postgres-")
-	if err != nil {
-		return "", err
-	}
-	attr := &syscall.SysProcAttr{}
-	if os.Getuid() == 0 { // the server refuses to run as root
-		u, err := user.Lookup("postgres")
-		if err != nil {
-			if u, err = user.Lookup("nobody"); err != nil {
-				return "", errNoPostgres
-			}
-		}
-		uid, _ := strconv.Atoi(u.Uid)
-		gid, _ := strconv.Atoi(u.Gid)
-		attr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-		if err := os.Chown(dir, uid, gid); err != nil {
-			return "", err
-		}
-	}
-	data := filepath.Join(dir, "data")
-	init := exec.Command(initdb, "-D", data, "-A", "trust", "-U", "ursa", "--no-sync")
-	init.SysProcAttr, init.Dir = attr, dir
-	if out, err := init.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w (initdb: %v: %s)", errNoPostgres, err, bytes.TrimSpace(out))
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	port := ln.Addr().(*net.TCPAddr).Port
-	_ = ln.Close()
-	run := exec.Command(postgres, "-D", data, "-p", strconv.Itoa(port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=")
-	run.SysProcAttr, run.Dir = &syscall.SysProcAttr{Credential: attr.Credential, Pdeathsig: syscall.SIGQUIT}, dir
-	if err := run.Start(); err != nil {
-		return "", err
-	}
-	stopServer = func() {
-		_ = run.Process.Signal(syscall.SIGINT)
-		_ = run.Wait()
-		_ = os.RemoveAll(dir)
-	}
-	dsn := fmt.Sprintf("postgres://ursa@127.0.0.1:%d/postgres?sslmode=disable", port)
-	db, err := sql.Open("pgx", dsn)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = db.Close() }()
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		if err = db.Ping(); err == nil {
-			return dsn, nil
-		}
-		if time.Now().After(end) {
-			return "", fmt.Errorf("%w (it does not answer: %v)", errNoPostgres, err)
-		}
-	}
-}
-
 // schemaDSN makes a schema of its own and names it in a data source.
 func schemaDSN(t testing.TB) string {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("short: no database server is started")
 	}
-	dsn, err := server()
+	s, err := server()
 	if err != nil {
 		t.Skip(err)
 	}
-	db, err := sql.Open("pgx", dsn)
+	dsn, err := s.Schema(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = db.Close() }()
-	name := fmt.Sprintf("t%d", time.Now().UnixNano())
-	if _, err := db.Exec("CREATE SCHEMA " + name); err != nil {
-		t.Fatal(err)
-	}
-	return dsn + "&search_path=" + name
+	return dsn
 }
 
 func openPG(t testing.TB, dsn string, opt store.Options) *store.SQL {
