@@ -35,6 +35,7 @@ var (
 	ErrChallenge   = errors.New("not an activation challenge")
 	ErrActivation  = errors.New("TPM did not return the activation secret")
 	ErrTooLate     = errors.New("activation took too long")
+	ErrNotAdmitted = errors.New("machine is not among those that the appraiser's people looked at")
 	ErrAKMovable   = errors.New("attestation key is not fixed to its TPM")
 )
 
