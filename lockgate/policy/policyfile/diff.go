@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -36,7 +37,7 @@ type Change struct {
 func (c Change) String() string {
 	s := fmt.Sprintf("%-8s %-15s %s → %s", c.Direction, c.Field, c.Old, c.New)
 	if c.Field == "permit" {
-		s += fmt.Sprintf(" (%.0f km² more, %.0f km² less)", c.KM2Wider, c.KM2Closer)
+		s += fmt.Sprintf(" (%s km² more, %s km² less)", km2(c.KM2Wider), km2(c.KM2Closer))
 	}
 	return s
 }
@@ -85,6 +86,9 @@ func Diff(before, after policy.Policy) ([]Change, error) {
 	add("not_after", at(before.NotAfterUnixNS), at(after.NotAfterUnixNS), instantDirection(before.NotAfterUnixNS, after.NotAfterUnixNS, Widens))
 	add("attest", profiles(before.Attest), profiles(after.Attest), attestDirection(before.Attest, after.Attest))
 	add("scheme", string(before.Scheme), string(after.Scheme), schemeDirection(before.Scheme, after.Scheme))
+	add("hours", week(before.Hours), week(after.Hours), hoursDirection(before.Hours, after.Hours))
+	add("veto_outside", veto(before.VetoPerMille), veto(after.VetoPerMille), vetoDirection(before.VetoPerMille, after.VetoPerMille))
+	out = append(out, exemptionChanges(before.Exemptions, after.Exemptions)...)
 	add("audience", before.Audience, after.Audience, Both)
 	return out, nil
 }
@@ -94,29 +98,95 @@ func Widened(changes []Change) bool {
 	return slices.ContainsFunc(changes, func(c Change) bool { return c.Direction == Widens || c.Direction == Both })
 }
 
-// permitChange measures what is permitted in the one and not in the other.
+// permitChange measures what is permitted in the one and not in the other. Two
+// expressions that mean the same are no change; two that differ by less than can
+// be measured count as both wider and narrower.
 func permitChange(before, after string) (Change, error) {
 	c := Change{Field: "permit", Old: before, New: after, Direction: Neither}
-	for _, x := range []struct {
-		expr string
-		to   *float64
-	}{{fmt.Sprintf("(%s) - (%s)", after, before), &c.KM2Wider}, {fmt.Sprintf("(%s) - (%s)", before, after), &c.KM2Closer}} {
-		r, err := atlas.Parse(x.expr, atlas.Options{})
-		if err != nil {
-			return Change{}, fmt.Errorf("permit: %w", err)
-		}
-		*x.to = math.Round(r.AreaKM2())
+	a, err := atlas.Parse(before, atlas.Options{})
+	if err != nil {
+		return Change{}, fmt.Errorf("permit: %w", err)
 	}
-	switch {
-	case c.KM2Wider > 0 && c.KM2Closer > 0:
+	b, err := atlas.Parse(after, atlas.Options{})
+	if err != nil {
+		return Change{}, fmt.Errorf("permit: %w", err)
+	}
+	if a.Hash() == b.Hash() {
+		return c, nil
+	}
+	if c.KM2Wider, err = beyond(b, a); err != nil {
+		return Change{}, err
+	}
+	if c.KM2Closer, err = beyond(a, b); err != nil {
+		return Change{}, err
+	}
+	c.Direction = direction(c.KM2Wider > 0, c.KM2Closer > 0)
+	if c.Direction == Neither {
 		c.Direction = Both
-	case c.KM2Wider > 0:
-		c.Direction = Widens
-	case c.KM2Closer > 0:
-		c.Direction = Narrows
 	}
 	return c, nil
 }
+
+// beyond is the area of what is in a region and not in another. The measure's
+// grid is as fine as the region is small, so where it sees nothing it is asked
+// again for each part that only the one region names.
+func beyond(r, other *atlas.Region) (float64, error) {
+	area := func(part string) (float64, error) {
+		d, err := atlas.Parse(fmt.Sprintf("(%s) - (%s)", part, other), atlas.Options{})
+		if err != nil {
+			return 0, fmt.Errorf("permit: %w", err)
+		}
+		return d.AreaKM2(), nil
+	}
+	total, err := area(r.String())
+	if err != nil || total > 0 {
+		return rounded(total), err
+	}
+	theirs := terms(other.String())
+	for _, t := range terms(r.String()) {
+		if slices.Contains(theirs, t) {
+			continue
+		}
+		one, err := area(t)
+		if err != nil {
+			return 0, err
+		}
+		total += one
+	}
+	return rounded(total), nil
+}
+
+// terms splits a canonical expression at its outermost plus signs; one that holds
+// anything else at that level is a single term.
+func terms(expr string) []string {
+	var out []string
+	depth, from := 0, 0
+	for i, r := range expr {
+		switch {
+		case r == '(':
+			depth++
+		case r == ')':
+			depth--
+		case depth == 0 && (r == ' ' || r == '&'):
+			return []string{expr}
+		case depth == 0 && r == '+':
+			out = append(out, expr[from:i])
+			from = i + 1
+		}
+	}
+	return append(out, expr[from:])
+}
+
+// rounded keeps small areas apart from none: a hall is less than a square kilometre.
+func rounded(km2 float64) float64 {
+	if km2 >= 10 {
+		return math.Round(km2)
+	}
+	return math.Ceil(km2*1000) / 1000
+}
+
+// km2 shows an area with the digits that it has.
+func km2(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 
 func pickDirection(widens bool) Direction {
 	if widens {
@@ -165,30 +235,14 @@ func instantDirection(a, b *int64, later Direction) Direction {
 func schemeDirection(a, b policy.Scheme) Direction {
 	wider := a.Burns() && !b.Burns() || a.Steps() && !b.Steps()
 	closer := !a.Burns() && b.Burns() || !a.Steps() && b.Steps()
-	switch {
-	case wider && closer:
-		return Both
-	case wider:
-		return Widens
-	case closer:
-		return Narrows
-	}
-	return Neither
+	return direction(wider, closer)
 }
 
 // attestDirection compares what is accepted: profiles, measurements and the
 // lowest security version of each.
 func attestDirection(a, b []directory.Expectation) Direction {
 	wider, closer := accepts(b, a), accepts(a, b)
-	switch {
-	case wider && closer:
-		return Both
-	case wider:
-		return Widens
-	case closer:
-		return Narrows
-	}
-	return Neither
+	return direction(wider, closer)
 }
 
 // accepts says whether the first accepts something that the second does not.

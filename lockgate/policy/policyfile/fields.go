@@ -30,7 +30,7 @@ func init() { // the table mentions functions that mention the table (hint)
 	fields = []field{
 		{"name", true, "a name for people", text(func(f *File, s string) { f.Policy.Name = s })},
 		{"version", true, "1, then higher with every change", count(func(f *File, n *uint64) { f.Policy.Version = *n })},
-		{"permit", true, "a region, such as DE or EU27+CH", text(func(f *File, s string) { f.Policy.Permit = s })},
+		{"permit", true, "a region, such as DE or EU27+CH", permit},
 		{"speed", true, "vacuum or fibre", text(func(f *File, s string) { f.Policy.Speed = s })},
 		{"f", true, "how many beacon domains may be faulty, such as 1", count(func(f *File, n *uint64) { f.Policy.F = n })},
 		{"min_domains", true, "how many domains must answer, at least 2f+1", count(func(f *File, n *uint64) { f.Policy.MinDomains = n })},
@@ -48,6 +48,9 @@ func init() { // the table mentions functions that mention the table (hint)
 		{"per_mille", false, "the speed granted in thousandths, such as 250", count(func(f *File, n *uint64) { f.Policy.PerMille = n })},
 		{"scheme", true, "lease, keys, burn or combined", text(func(f *File, s string) { f.Policy.Scheme = policy.Scheme(s) })},
 		{"step_units", false, "units that one key opens, so that a lease is opened in steps", count(func(f *File, n *uint64) { f.Policy.StepUnits = n })},
+		{"hours", false, "when in the week, in UTC, a list of days, from and to", hours},
+		{"veto_outside", false, "deny when the estimate puts so much outside, such as 95%", share(func(f *File, n *uint64) { f.Policy.VetoPerMille = n })},
+		{"exemptions", false, "who may do more, and until when, a list", exemptions},
 		{"examples", false, "proofs with the decision expected, a list", examples},
 	}
 }
@@ -118,6 +121,41 @@ func instant(set func(*File, *int64)) func(*reader, *yaml.Node, *File) {
 	}
 }
 
+// permit is a region expression; what it means is looked up by Check.
+func permit(r *reader, n *yaml.Node, f *File) {
+	if s, ok := r.scalar(n, "a region, such as DE or EU27+CH"); ok {
+		f.Policy.Permit = s
+		f.permits = append(f.permits, where(n))
+	}
+}
+
+// where is a region expression with the place of its first character.
+func where(n *yaml.Node) permitAt {
+	at := permitAt{expr: n.Value, line: n.Line, column: n.Column, inline: n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) == 0}
+	if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
+		at.column++
+	}
+	return at
+}
+
+// share is written in percent and kept in thousandths.
+func share(set func(*File, *uint64)) func(*reader, *yaml.Node, *File) {
+	return func(r *reader, n *yaml.Node, f *File) {
+		s, ok := r.scalar(n, "a share, such as 95%")
+		if !ok {
+			return
+		}
+		number, percent := strings.CutSuffix(s, "%")
+		v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+		if perMille := math.Round(v * 10); percent && err == nil && v >= 0 && v <= 100 && math.Abs(perMille-v*10) < 1e-6 {
+			n := uint64(perMille)
+			set(f, &n)
+			return
+		}
+		r.bad(n, "%q is no share: write it in percent with at most one decimal, such as 95%% or 99.5%%", s)
+	}
+}
+
 // speed is written in m/s or km/h and kept in mm/s, rounded up.
 func speed(r *reader, n *yaml.Node, f *File) {
 	s, ok := r.scalar(n, "a speed with its unit, such as 350 m/s")
@@ -135,41 +173,50 @@ func speed(r *reader, n *yaml.Node, f *File) {
 	f.Policy.VMaxMMPS = &mm
 }
 
-// entries calls each with the keys of every entry of a list of mappings.
-func (r *reader) entries(n *yaml.Node, known []string, each func(n *yaml.Node, get func(string) *yaml.Node)) {
+// entries calls each with the keys of every entry of a list of mappings; an
+// optional key that is not there is nil.
+func (r *reader) entries(n *yaml.Node, known, optional []string, each func(n *yaml.Node, get func(string) *yaml.Node)) {
+	before := len(r.problems)
 	if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
 		r.bad(n, "write a list: each entry begins with a dash")
 		return
 	}
 	for _, e := range n.Content {
-		if e.Kind != yaml.MappingNode {
-			r.bad(e, "an entry has the fields %s", strings.Join(known, ", "))
-			continue
-		}
-		values := map[string]*yaml.Node{}
-		for i := 0; i+1 < len(e.Content); i += 2 {
-			k := e.Content[i]
-			switch {
-			case values[k.Value] != nil:
-				r.bad(k, "%s stands here twice", k.Value)
-			case !slices.Contains(known, k.Value):
-				r.bad(k, "unknown field %q: an entry has the fields %s", k.Value, strings.Join(known, ", "))
-			}
-			values[k.Value] = e.Content[i+1]
-		}
-		for _, k := range known {
-			if values[k] == nil {
-				r.bad(e, "%s is missing", k)
-			}
-		}
-		if len(r.problems) == 0 {
+		values := r.keys(e, known, optional)
+		if len(r.problems) == before {
 			each(e, func(k string) *yaml.Node { return values[k] })
 		}
 	}
 }
 
+// keys are the values of a mapping.
+func (r *reader) keys(e *yaml.Node, known, optional []string) map[string]*yaml.Node {
+	all := append(slices.Clone(known), optional...)
+	if e.Kind != yaml.MappingNode {
+		r.bad(e, "write the fields %s", strings.Join(all, ", "))
+		return nil
+	}
+	values := map[string]*yaml.Node{}
+	for i := 0; i+1 < len(e.Content); i += 2 {
+		k := e.Content[i]
+		switch {
+		case values[k.Value] != nil:
+			r.bad(k, "%s stands here twice", k.Value)
+		case !slices.Contains(all, k.Value):
+			r.bad(k, "unknown field %q: the fields here are %s", k.Value, strings.Join(all, ", "))
+		}
+		values[k.Value] = e.Content[i+1]
+	}
+	for _, k := range known {
+		if values[k] == nil {
+			r.bad(e, "%s is missing", k)
+		}
+	}
+	return values
+}
+
 func attest(r *reader, n *yaml.Node, f *File) {
-	r.entries(n, []string{"platform", "measurements", "min_tcb"}, func(_ *yaml.Node, get func(string) *yaml.Node) {
+	r.entries(n, []string{"platform", "measurements", "min_tcb"}, nil, func(_ *yaml.Node, get func(string) *yaml.Node) {
 		var x directory.Expectation
 		text(func(_ *File, s string) { x.Platform = s })(r, get("platform"), f)
 		count(func(_ *File, v *uint64) { x.MinTCB = *v })(r, get("min_tcb"), f)
@@ -190,14 +237,4 @@ func attest(r *reader, n *yaml.Node, f *File) {
 		f.Policy.Attest = append(f.Policy.Attest, x)
 	})
 	slices.SortFunc(f.Policy.Attest, func(a, b directory.Expectation) int { return strings.Compare(a.Platform, b.Platform) })
-}
-
-func examples(r *reader, n *yaml.Node, f *File) {
-	r.entries(n, []string{"name", "proof", "expect"}, func(e *yaml.Node, get func(string) *yaml.Node) {
-		x := Example{Line: e.Line}
-		for k, to := range map[string]*string{"name": &x.Name, "proof": &x.Proof, "expect": &x.Expect} {
-			text(func(_ *File, s string) { *to = s })(r, get(k), f)
-		}
-		f.Examples = append(f.Examples, x)
-	})
 }

@@ -49,10 +49,12 @@ func (p *Problem) Error() string {
 	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Text)
 }
 
-// Example is a proof with the decision that the policy's author expects.
+// Example is a proof, or facts that are taken as given, with the decision that
+// the policy's author expects.
 type Example struct {
 	Name   string
-	Proof  string // file name, relative to the policy file
+	Proof  string // file name, relative to the policy file; empty: Given counts
+	Given  *Given // nil: Proof counts
 	Expect string // "granted", or the short name of the check that refuses
 	Line   int
 }
@@ -61,12 +63,22 @@ type Example struct {
 type File struct {
 	Policy   policy.Policy
 	Examples []Example
+
+	permits []permitAt
+}
+
+// permitAt is a region expression with where its first character stands.
+type permitAt struct {
+	expr         string
+	line, column int
+	inline       bool // the expression stands on that line
 }
 
 // reader collects problems while it walks the tree.
 type reader struct {
 	name     string
 	problems []error
+	places   map[string]*yaml.Node // values by their field
 }
 
 func (r *reader) bad(n *yaml.Node, format string, args ...any) {
@@ -80,7 +92,7 @@ func (r *reader) bad(n *yaml.Node, format string, args ...any) {
 // Parse reads a policy file. name stands in problems. The error wraps ErrFile
 // and every *Problem.
 func Parse(name string, text []byte) (File, error) {
-	r := &reader{name: name}
+	r := &reader{name: name, places: map[string]*yaml.Node{}}
 	f := r.file(text)
 	if len(r.problems) == 0 {
 		r.whole(f)
@@ -173,6 +185,7 @@ func (r *reader) mapping(n *yaml.Node, f *File) {
 			r.bad(key, "unknown field %q%s", key.Value, hint(key.Value))
 			continue
 		}
+		r.places[key.Value] = value
 		fields[at].read(r, value, f)
 	}
 	for _, x := range fields {
@@ -182,11 +195,33 @@ func (r *reader) mapping(n *yaml.Node, f *File) {
 	}
 }
 
-// whole checks what several fields say together.
+// written are the fields whose names in a policy are others than in a file.
+var written = map[string]string{"max_age_ms": "max_age", "v_max_mm_per_s": "v_max", "t_off_ms": "t_off", "lease_ttl_ms": "lease_ttl", "time": "not_after"}
+
+// whole checks what several fields say together. A problem begins with the name
+// of its field.
 func (r *reader) whole(f File) {
 	for _, problem := range f.Policy.Validate() {
-		r.bad(nil, "%s", strings.TrimPrefix(problem.Error(), policy.ErrInvalid.Error()+": "))
+		text := strings.TrimPrefix(problem.Error(), policy.ErrInvalid.Error()+": ")
+		word, _, _ := strings.Cut(strings.TrimPrefix(text, "the "), " ")
+		name := strings.TrimSuffix(word, ":")
+		if file, ok := written[name]; ok {
+			text, name = strings.Replace(text, name, file, 1), file
+			if name == "not_after" {
+				text = strings.Replace(text, "the not_after window", "the time window", 1)
+			}
+		}
+		r.bad(entryOf(r.places[name], name, text), "%s", text)
 	}
+}
+
+// entryOf is the entry of a list that a problem is about, where it names one.
+func entryOf(list *yaml.Node, name, text string) *yaml.Node {
+	var n int
+	if _, err := fmt.Sscanf(text, name+" entry %d", &n); err != nil || list == nil || n < 1 || n > len(list.Content) || name == "attest" {
+		return list
+	}
+	return list.Content[n-1]
 }
 
 // hint finds the field that was probably meant.

@@ -12,27 +12,37 @@ import (
 	"github.com/ursa-virtual/ursa/topology/atlas"
 )
 
-// Check is Parse and more: the region must mean something to the atlas, too. The
-// returned permit is the region in its canonical form.
+// Check is Parse and more: every region must mean something to the atlas, too. The
+// returned one is what the policy permits to everybody.
 func Check(name string, text []byte) (f File, region *atlas.Region, err error) {
 	if f, err = Parse(name, text); err != nil {
 		return File{}, nil, err
 	}
-	region, err = atlas.Parse(f.Policy.Permit, atlas.Options{})
-	if err == nil {
-		return f, region, nil
-	}
-	p := &Problem{File: name, Text: "permit: " + err.Error()}
-	for i, line := range strings.Split(string(text), "\n") {
-		if at := strings.Index(line, "permit:"); at == 0 {
-			p.Line, p.Column = i+1, at+1
-			var s *atlas.SyntaxError
-			if errors.As(err, &s) {
-				p.Text += "\n" + s.Caret()
-			}
+	var problems []error
+	for _, at := range f.permits {
+		r, err := atlas.Parse(at.expr, atlas.Options{})
+		if err != nil {
+			problems = append(problems, at.problem(name, err))
+		}
+		if at.expr == f.Policy.Permit {
+			region = r
 		}
 	}
-	return File{}, nil, errors.Join(ErrFile, p)
+	if len(problems) > 0 {
+		return File{}, nil, errors.Join(append([]error{ErrFile}, problems...)...)
+	}
+	return f, region, nil
+}
+
+// problem points at the character of the expression that is wrong.
+func (at permitAt) problem(file string, err error) *Problem {
+	p := &Problem{File: file, Line: at.line, Column: at.column, Text: "permit: " + err.Error()}
+	var s *atlas.SyntaxError
+	if errors.As(err, &s) && at.inline {
+		p.Column += s.Column - 1
+		p.Text = "permit: " + s.What
+	}
+	return p
 }
 
 // Decision is what a policy would make of the evidence of an earlier decision.
@@ -40,6 +50,7 @@ type Decision struct {
 	Granted   bool
 	RefusedBy string // short name of the check; empty when granted
 	Reason    string
+	Units     uint64 // that would be released
 	Finding   grant.Finding
 }
 
@@ -63,14 +74,18 @@ func Explain(p policy.Policy, file []byte, o evidence.Options) (Decision, error)
 	}
 	f := grant.Decide(grant.Case{Request: b.Asked(), Account: b.Known(), Expect: x, Policy: p, Permit: area,
 		Touching: atlas.CountriesTouching, Doubt: b.Decision.Doubt, Age: b.Decision.Age(), Available: b.Available(), Revoked: r.Revoked})
-	return Decision{Granted: f.RefusedBy == "", RefusedBy: f.RefusedBy, Reason: f.Reason, Finding: f}, nil
+	d := Decision{Granted: f.RefusedBy == "", RefusedBy: f.RefusedBy, Reason: f.Reason, Finding: f}
+	if d.Granted {
+		d.Units = uint64(f.Units)
+	}
+	return d, nil
 }
 
 // Text tells the decision rule by rule, then the verdict beacon by beacon.
 func (d Decision) Text() string {
 	var b strings.Builder
 	if d.Granted {
-		fmt.Fprintf(&b, "granted: %d units\n", d.Finding.Units)
+		fmt.Fprintf(&b, "granted: %d units\n", d.Units)
 	} else {
 		fmt.Fprintf(&b, "refused by %s: %s\n", d.RefusedBy, d.Reason)
 	}
@@ -86,28 +101,53 @@ func (d Decision) Text() string {
 // ErrExample is an example whose decision is not the expected one.
 var ErrExample = errors.New("policy example fails")
 
-// Test makes the decision of every example and compares. read reads a proof by
-// the name that the file gives it.
-func (f File) Test(read func(name string) ([]byte, error), o evidence.Options) error {
-	var errs []error
-	for _, e := range f.Examples {
-		file, err := read(e.Proof)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%w: %q (line %d): %w", ErrExample, e.Name, e.Line, err))
-			continue
-		}
-		d, err := Explain(f.Policy, file, o)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%w: %q (line %d): %w", ErrExample, e.Name, e.Line, err))
-			continue
-		}
+// ErrProof is an example whose proof cannot be read or does not verify.
+var ErrProof = errors.New("policy example has no good proof")
+
+// Outcome is an example with what the policy makes of it.
+type Outcome struct {
+	Example  Example
+	Decision Decision
+	Err      error // of ErrExample or ErrProof; nil: as expected
+}
+
+// Run makes the decision of every example and compares. read reads a proof by the
+// name that the file gives it.
+func (f File) Run(read func(name string) ([]byte, error), o evidence.Options) []Outcome {
+	out := make([]Outcome, len(f.Examples))
+	for i, e := range f.Examples {
+		d, err := f.decide(e, read, o)
 		got := d.RefusedBy
 		if d.Granted {
-			got = "granted"
+			got = Granted
 		}
-		if got != e.Expect {
-			errs = append(errs, fmt.Errorf("%w: %q (line %d): expected %s, is %s (%s)", ErrExample, e.Name, e.Line, e.Expect, got, d.Reason))
+		switch {
+		case err != nil:
+			err = fmt.Errorf("%w: %q (line %d): %w", ErrProof, e.Name, e.Line, err)
+		case got != e.Expect:
+			err = fmt.Errorf("%w: %q (line %d): expected %s, is %s (%s)", ErrExample, e.Name, e.Line, e.Expect, got, d.Reason)
 		}
+		out[i] = Outcome{Example: e, Decision: d, Err: err}
+	}
+	return out
+}
+
+func (f File) decide(e Example, read func(string) ([]byte, error), o evidence.Options) (Decision, error) {
+	if e.Given != nil {
+		return e.Given.Decide(f.Policy)
+	}
+	file, err := read(e.Proof)
+	if err != nil {
+		return Decision{}, err
+	}
+	return Explain(f.Policy, file, o)
+}
+
+// Test is Run for those who only want to know whether all is as expected.
+func (f File) Test(read func(name string) ([]byte, error), o evidence.Options) error {
+	var errs []error
+	for _, x := range f.Run(read, o) {
+		errs = append(errs, x.Err)
 	}
 	return errors.Join(errs...)
 }

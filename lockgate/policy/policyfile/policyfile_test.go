@@ -75,14 +75,32 @@ func TestProblemsNameTheirPlace(t *testing.T) {
 		{"anchor", replace("name: europe", "name: &a europe"), "p.yaml:2:7", "anchor"},
 		{"alias", replace("audience: granttest", "audience: *a"), "p.yaml:", "unknown anchor"},
 		{"tag", replace("version: 3", "version: !!int 3"), "p.yaml:3:10", "leave it out"},
-		{"list as a word", replace("permit: EU27+CH", "permit: [DE, FR]"), "p.yaml:4:9", "a word"},
+		{"list as a word", replace("permit: EU27+CH", "permit: [DE, FR]"), "p.yaml:4:9", "a region"},
 		{"empty", func(string) string { return "" }, "p.yaml:", "YAML"},
 		{"a list", func(string) string { return "- a\n" }, "p.yaml:1:1", "name:"},
 		{"two documents", func(s string) string { return s + "---\nname: x\n" }, "p.yaml:", "one policy"},
-		{"too few domains for f", replace("min_domains: 5", "min_domains: 2"), "p.yaml:", "2f+1"},
-		{"unknown speed", replace("speed: vacuum", "speed: warp"), "p.yaml:", "vacuum or fibre"},
-		{"unknown region", replace("EU27+CH", "EU27+XX"), "p.yaml:4:1", "^"},
-		{"window that is empty", replace("2030", "2025"), "p.yaml:", "not_after"},
+		{"too few domains for f", replace("min_domains: 5", "min_domains: 2"), "p.yaml:7:14", "2f+1"},
+		{"unknown speed", replace("speed: vacuum", "speed: warp"), "p.yaml:5:8", "vacuum or fibre"},
+		{"unknown region", replace("EU27+CH", "EU27+XX"), "p.yaml:4:14", "unknown place"},
+		{"window that is empty", replace("2030", "2025"), "p.yaml:22:12", "not_after"},
+		{"age of a week", replace("max_age: 30s", "max_age: 168h"), "p.yaml:9:10", "max_age is"},
+		{"quoted region", replace("EU27+CH", "\"EU27+XX\""), "p.yaml:4:15", "unknown place"},
+		{"no day", replace("name: europe", "name: europe\nhours:\n  - {days: mo-fr, from: 08:00, to: 18:00}"), "p.yaml:4:12", "mon-fri"},
+		{"days backwards", replace("name: europe", "name: europe\nhours:\n  - {days: fri-mon, from: 08:00, to: 18:00}"), "p.yaml:4:12", "mon-fri"},
+		{"no hour", replace("name: europe", "name: europe\nhours:\n  - {days: mon, from: 25:00, to: 18:00}"), "p.yaml:4:23", "24:00"},
+		{"over midnight", replace("name: europe", "name: europe\nhours:\n  - {days: mon, from: 22:00, to: 06:00}"), "p.yaml:4:5", "ends after it begins"},
+		{"hours without an end", replace("name: europe", "name: europe\nhours:\n  - {days: mon, from: 22:00}"), "p.yaml:4:5", "to is missing"},
+		{"veto without percent", replace("name: europe", "name: europe\nveto_outside: 0.95"), "p.yaml:3:15", "95%"},
+		{"veto of nothing", replace("name: europe", "name: europe\nveto_outside: 0%"), "p.yaml:3:15", "veto_outside"},
+		{"exempt from nothing", replace("name: europe", "name: europe\nexemptions:\n  - {tenant: a, until: 2027-01-01T00:00:00Z, reason: r}"), "p.yaml:4:5", "from nothing"},
+		{"nobody exempt", replace("name: europe", "name: europe\nexemptions:\n  - {permit: NO, until: 2027-01-01T00:00:00Z, reason: r}"), "p.yaml:4:5", "core, chip, tenant"},
+		{"exempt elsewhere", replace("name: europe", "name: europe\nexemptions:\n  - {tenant: a, permit: NO+XX, until: 2027-01-01T00:00:00Z, reason: r}"), "p.yaml:4:28", "unknown place"},
+		{"exempt from the verdict", replace("name: europe", "name: europe\nexemptions:\n  - {tenant: a, lifts: [verdict], until: 2027-01-01T00:00:00Z, reason: r}"), "p.yaml:4:5", "hours and veto"},
+		{"expects nonsense", replace("expect: granted", "expect: policy-agee"), "p.yaml:26:13", "did you mean policy-age?"},
+		{"proof and given", replace("proof: kassel.ursa", "proof: kassel.ursa\n    given: {age: 1s}"), "p.yaml:24:5", "either"},
+		{"given nonsense", replace("proof: kassel.ursa", "given: {agee: 1s}"), "p.yaml:25:13", "the fields here are"},
+		{"given a place and a verdict", replace("proof: kassel.ursa", "given: {place: \"1, 2\", verdict: Inside}"), "p.yaml:25:37", "follows"},
+		{"given no place", replace("proof: kassel.ursa", "given: {place: \"91, 2\"}"), "p.yaml:25:20", "latitude"},
 		{"tab", replace("  - platform", "\t- platform"), "p.yaml:", "YAML"},
 	} {
 		_, _, err := policyfile.Check("p.yaml", []byte(tt.do(good(t))))
@@ -111,12 +129,11 @@ func TestSchemaSaysTheSame(t *testing.T) {
 	}
 	lines := strings.Split(good(t), "\n")
 	for name := range schema.Properties {
-		if name == "per_mille" || name == "step_units" {
-			continue
-		}
 		at := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, name+":") })
 		if at < 0 {
-			t.Errorf("the example file lacks %s", name)
+			if slices.Contains(schema.Required, name) {
+				t.Errorf("the example file lacks %s", name)
+			}
 			continue
 		}
 		end := at + 1
@@ -197,6 +214,9 @@ func TestDiff(t *testing.T) {
 		{"permit", func(p *policy.Policy) { p.Permit = "EU27+CH+NO" }, policyfile.Widens},
 		{"permit", func(p *policy.Policy) { p.Permit = "EU27" }, policyfile.Narrows},
 		{"permit", func(p *policy.Policy) { p.Permit = "EU27+NO" }, policyfile.Both},
+		{"permit", func(p *policy.Policy) { p.Permit = "CH+EU27" }, policyfile.Neither},
+		{"permit", func(p *policy.Policy) { p.Permit = "EU27+cap(60.39,5.32,300m)" }, policyfile.Both},
+		{"permit", func(p *policy.Policy) { p.Permit = "EU27+CH+cap(60.39,5.32,300m)" }, policyfile.Widens},
 		{"speed", func(p *policy.Policy) { p.Speed = "fibre" }, policyfile.Widens},
 		{"timing", func(p *policy.Policy) { p.Timing = policy.TimingBeacon }, policyfile.Widens},
 		{"f", func(p *policy.Policy) { p.F = new(uint64(0)) }, policyfile.Widens},
@@ -248,6 +268,7 @@ func FuzzParse(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(b)
+	f.Add([]byte(extended(f)))
 	f.Add([]byte("name: [\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		file, err := policyfile.Parse("x", b)
@@ -261,4 +282,106 @@ func FuzzParse(f *testing.F) {
 			t.Fatal(problems)
 		}
 	})
+}
+
+// extended is the good file with everything that may be left out.
+func extended(t testing.TB) string {
+	return good(t) + `  - name: Frankfurt in the office's hours
+    given: {at: 2026-03-02T10:00:00Z, place: "50.11, 8.68", platform: sim, statements: 5, domains: 5, age: 2s, units: 9000, report: sound, outside: 1%}
+    expect: granted
+  - name: on Sunday
+    given: {at: 2026-03-01T10:00:00Z, place: "50.11, 8.68", platform: sim, statements: 5, domains: 5, age: 2s, units: 9000, report: sound, outside: 1%}
+    expect: policy-hours
+  - name: Oslo
+    given: {at: 2026-03-02T10:00:00Z, place: "59.91, 10.75", platform: sim, statements: 5, domains: 5, age: 2s, units: 1, report: sound, outside: 1%}
+    expect: verdict
+  - name: Oslo, for those who are exempt
+    given: {at: 2026-03-01T10:00:00Z, place: "60.5, 9.5", platform: sim, statements: 5, domains: 5, age: 2s, units: 1, report: sound, tenant: north}
+    expect: granted
+  - name: a border town
+    given: {at: 2026-03-02T10:00:00Z, place: "47.555, 7.59", platform: sim, statements: 5, domains: 5, age: 2s, units: 1, report: sound, outside: 1%}
+    expect: granted
+  - name: the estimate says Tokyo
+    given: {at: 2026-03-02T10:00:00Z, verdict: Inside, platform: sim, statements: 5, domains: 5, age: 2s, units: 1, report: sound, outside: 97.5%}
+    expect: estimate-veto
+  - name: nothing is known
+    given: {platform: sim}
+    expect: policy-window
+hours:
+  - {days: mon-fri, from: 08:00, to: 18:00}
+veto_outside: 95%
+exemptions:
+  - {tenant: north, permit: "NO", lifts: [veto, hours], until: 2027-01-01T00:00:00Z, reason: a site in Norway}
+`
+}
+
+func TestGivenExamples(t *testing.T) {
+	f, _, err := policyfile.Check("x.yaml", []byte(extended(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range f.Run(func(string) ([]byte, error) { return nil, os.ErrNotExist }, evidence.Options{}) {
+		if x.Example.Proof != "" {
+			if !errors.Is(x.Err, policyfile.ErrProof) || !errors.Is(x.Err, os.ErrNotExist) {
+				t.Error(x.Err)
+			}
+			continue
+		}
+		if x.Err != nil {
+			t.Errorf("%v\n%s", x.Err, x.Decision.Text())
+		}
+		if x.Decision.Granted && x.Decision.Units > 5000 {
+			t.Errorf("%d units", x.Decision.Units)
+		}
+	}
+	words := policyfile.Words(f.Policy, 1)
+	for _, part := range []string{"EU27+CH", "mon-fri 08:00-18:00", "95%", "tenant north may also be in NO and is free of hours and is free of veto", "a site in Norway", "denied"} {
+		if !strings.Contains(words, part) {
+			t.Errorf("%q is not in:\n%s", part, words)
+		}
+	}
+	f.Examples[1].Expect = "verdict"
+	if err := f.Test(func(string) ([]byte, error) { return nil, os.ErrNotExist }, evidence.Options{}); !errors.Is(err, policyfile.ErrExample) {
+		t.Error(err)
+	}
+}
+
+// TestDiffOfHoursVetoExemptions says what changes of them widen.
+func TestDiffOfHoursVetoExemptions(t *testing.T) {
+	f, err := policyfile.Parse("x.yaml", []byte(extended(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		field  string
+		change func(*policy.Policy)
+		want   policyfile.Direction
+	}{
+		{"hours", func(p *policy.Policy) { p.Hours = nil }, policyfile.Widens},
+		{"hours", func(p *policy.Policy) { p.Hours = []policy.Hours{{Days: 31, From: 480, To: 1079}} }, policyfile.Narrows},
+		{"hours", func(p *policy.Policy) { p.Hours = []policy.Hours{{Days: 31, From: 479, To: 1079}} }, policyfile.Both},
+		{"hours", func(p *policy.Policy) {
+			p.Hours = []policy.Hours{{Days: 31, From: 480, To: 600}, {Days: 31, From: 600, To: 1080}}
+		}, policyfile.Neither},
+		{"veto_outside", func(p *policy.Policy) { p.VetoPerMille = nil }, policyfile.Widens},
+		{"veto_outside", func(p *policy.Policy) { p.VetoPerMille = new(uint64(951)) }, policyfile.Widens},
+		{"veto_outside", func(p *policy.Policy) { p.VetoPerMille = new(uint64(949)) }, policyfile.Narrows},
+		{"exemptions", func(p *policy.Policy) { p.Exemptions = nil }, policyfile.Narrows},
+		{"exemptions", func(p *policy.Policy) { p.Exemptions[0].NotAfterUnixNS++ }, policyfile.Widens},
+		{"exemptions", func(p *policy.Policy) { p.Exemptions[0].NotAfterUnixNS-- }, policyfile.Narrows},
+		{"exemptions", func(p *policy.Policy) {
+			p.Exemptions = append(p.Exemptions, policy.Exemption{Kind: policy.OfTenant, Name: "b", Permit: "IS", NotAfterUnixNS: 1, Reason: "r"})
+		}, policyfile.Widens},
+	} {
+		after := f.Policy
+		after.Exemptions = slices.Clone(f.Policy.Exemptions)
+		tt.change(&after)
+		changes, err := policyfile.Diff(f.Policy, after)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(changes) != 1 || changes[0].Field != tt.field || changes[0].Direction != tt.want {
+			t.Errorf("%s: %v, want %s", tt.field, changes, tt.want)
+		}
+	}
 }
