@@ -3,6 +3,7 @@ package adversary
 import (
 	"math"
 	"slices"
+	"time"
 
 	"github.com/ursa-virtual/ursa/simnet/sample"
 	"github.com/ursa-virtual/ursa/simnet/world"
@@ -23,12 +24,13 @@ type Link struct {
 // Scene is one proof in the making, as its adversary finds it. Links are the committee, the beacon stated nearest to the claim first.
 type Scene struct {
 	World   *world.World
-	Stands  world.Place // where the core is
-	Claim   world.Place // where it says it is
-	Cheats  bool        // the core is the adversary's; otherwise it is honest, and its troubles are the adversary's aim
-	F       int         // faulty domains that the verdict allows for
-	Speed   earth.Speed // of the verdict's class
-	Attempt int         // of Attempts, from 0
+	At      time.Duration // when the exchanges run, from the world's start
+	Stands  world.Place   // where the core is
+	Claim   world.Place   // where it says it is
+	Cheats  bool          // the core is the adversary's; otherwise it is honest, and its troubles are the adversary's aim
+	F       int           // faulty domains that the verdict allows for
+	Speed   earth.Speed   // of the verdict's class
+	Attempt int           // of Attempts, from 0
 	Draws   sample.Draws
 	Links   []Link
 }
@@ -59,7 +61,14 @@ func (a Adversary) After(s *Scene) {
 
 func losePackets(s *Scene, share float64) {
 	for i := range s.Links {
-		s.Links[i].Path.Loss = 1 - (1-s.Links[i].Path.Loss)*(1-share)
+		s.Links[i].lose(share)
+	}
+}
+
+// lose lets a share of the packets of both ends be lost.
+func (l *Link) lose(share float64) {
+	for _, e := range []*sample.End{&l.Path.Beacon, &l.Path.Core} {
+		e.Loss = 1 - (1-e.Loss)*(1-share)
 	}
 }
 
@@ -80,7 +89,7 @@ func dropNearest(s *Scene, share float64) {
 
 func floodNearest(s *Scene, share float64) {
 	for _, i := range s.nearest()[:(len(s.Links)+1)/2] {
-		s.Links[i].Path.Loss = 1 - (1-s.Links[i].Path.Loss)*(1-share)
+		s.Links[i].lose(share)
 	}
 }
 
@@ -110,9 +119,7 @@ func fromClaim(s *Scene, _ float64) {
 	}
 	for i := range s.Links {
 		l := &s.Links[i]
-		clocks, loss := l.Path.Clocks, l.Path.Loss
-		l.Path, _ = sample.Between(s.World, l.Beacon, s.Claim)
-		l.Path.Clocks, l.Path.Loss = clocks, loss
+		l.Path, _ = sample.Between(s.World, l.Beacon, s.Claim, s.At)
 	}
 }
 
@@ -134,7 +141,7 @@ func fastPaths(s *Scene, share float64) {
 	for i := range s.Links {
 		l := &s.Links[i]
 		l.Path.Least = max(1, light(earth.Chord(l.Beacon.ECEF(), s.Stands.ECEF()), share*float64(earth.Light)))
-		l.Path.Core = world.DataCentre
+		l.Path.Core.Access = world.DataCentre
 	}
 }
 
@@ -146,7 +153,7 @@ func light(d earth.Metres, speed float64) earth.RTT {
 func slowCoreClock(s *Scene, share float64) {
 	if s.Cheats {
 		for i := range s.Links {
-			s.Links[i].Path.Clocks[1].RatePPB = -int64(share * 1e9)
+			s.Links[i].Path.Core.Clock.RatePPB = -int64(share * 1e9)
 		}
 	}
 }
@@ -206,7 +213,7 @@ func addSelective(s *Scene, share float64) {
 	}
 	for i := range s.Links {
 		l := &s.Links[i]
-		if there, ok := s.World.MinRTT(l.Beacon, s.Claim); ok {
+		if there, ok := s.World.MinRTTAt(l.Beacon, s.Claim, s.At); ok {
 			l.longer(earth.RTT(share * float64(there-l.Path.Least)))
 		}
 	}

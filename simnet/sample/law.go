@@ -27,21 +27,21 @@ const (
 	impossible = 1e-9
 )
 
-// NewLaw reckons the law for a core of the given access class and 8 to 64 rounds; loss is the share of packets lost besides what
-// the classes lose. It takes some ten milliseconds and is kept for the run.
-func NewLaw(core world.Access, rounds int, loss float64) (*Law, error) {
+// NewLaw reckons the law for a core of the given access class in a world, without the factors of hosts and hours, and 8 to 64
+// rounds; loss is the share of packets lost besides what the classes lose. It takes some ten milliseconds and is kept for the run.
+func NewLaw(w *world.World, core world.Access, rounds int, loss float64) (*Law, error) {
 	if _, err := Fixed(rounds); err != nil {
 		return nil, err
 	}
 	if !core.Valid() {
 		return nil, fmt.Errorf("%w: %w %d", ErrLaw, world.ErrAccess, core)
 	}
-	j := joint{rounds: float64(rounds), keepB: (1 - world.DataCentre.Loss()) * (1 - loss), keepC: (1 - core.Loss()) * (1 - loss)}
+	ofClass := func(a world.Access) float64 { return w.WaitAt(world.Place{Access: a}, 0).Loss }
+	j := joint{rounds: float64(rounds), keepB: (1 - ofClass(world.DataCentre)) * (1 - loss), keepC: (1 - ofClass(core)) * (1 - loss)}
 	if !(loss >= 0 && loss < 1) || tooFew(rounds, j.keepB*j.keepC) > impossible {
 		return nil, fmt.Errorf("%w: with a loss of %v of %d rounds fewer than %d may remain; draw by Exchange", ErrLaw, loss, rounds, fewest)
 	}
-	j.b = newQuantile(func(p float64) float64 { return float64(world.DataCentre.ExcessQuantile(p)) })
-	j.c = newQuantile(func(p float64) float64 { return float64(core.ExcessQuantile(p)) })
+	j.b, j.c = lawOf(w, world.DataCentre), lawOf(w, core)
 	return &Law{rounds: rounds, excess: j.invert()}, nil
 }
 

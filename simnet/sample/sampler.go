@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/ursa-virtual/ursa/beacon/exchange"
 	"github.com/ursa-virtual/ursa/simnet/world"
@@ -29,19 +30,38 @@ func (c Clock) reads(ns, phase float64) float64 {
 	return ns
 }
 
-// Path is what an exchange runs over.
-type Path struct {
-	Least  earth.RTT    // there and back without waiting; 0 and below: there is no way, and no exchange
-	Beacon world.Access // where challenges and closes wait, and are lost
-	Core   world.Access // where answers wait, and are lost
-	Loss   float64      // share of packets lost besides, in each direction, 0 to 1
-	Clocks [2]Clock     // of the beacon and of the core
+// End is one host of an exchange: what its packets meet where they leave it, and its stopwatch.
+type End struct {
+	Access world.Access
+	Factor float64 // on the waits of its class; positive, 1 for the class's own
+	Loss   float64 // share of its packets that are lost, 0 to 1
+	Clock  Clock
 }
 
-// Between returns the path between a beacon and a core of a world; false when the world has none.
-func Between(w *world.World, beacon, core world.Place) (Path, bool) {
-	least, ok := w.MinRTT(beacon, core)
-	return Path{Least: least, Beacon: beacon.Access, Core: core.Access}, ok && least > 0
+// Path is what an exchange runs over.
+type Path struct {
+	Least  earth.RTT // there and back without waiting; 0 and below: there is no way, and no exchange
+	Beacon End       // where challenges and closes wait
+	Core   End       // where answers wait
+}
+
+// Plain returns an end of a class whose packets wait by their class's law alone and are never lost.
+func Plain(a world.Access) End { return End{Access: a, Factor: 1} }
+
+// Between returns the path between a beacon and a core of a world at a moment counted from its start; false when there is none. What
+// changes within an exchange, which lasts a second, does not count.
+func Between(w *world.World, beacon, core world.Place, at time.Duration) (Path, bool) {
+	least, ok := w.MinRTTAt(beacon, core, at)
+	if !ok || least <= 0 {
+		return Path{}, false
+	}
+	return Path{Least: least, Beacon: EndOf(w, beacon, at), Core: EndOf(w, core, at)}, true
+}
+
+// EndOf returns a host of a world at a moment.
+func EndOf(w *world.World, host world.Place, at time.Duration) End {
+	wait := w.WaitAt(host, at)
+	return End{Access: host.Access, Factor: wait.Factor, Loss: wait.Loss, Clock: Clock{RatePPB: int64(w.Clock(host.ID).DriftPPM * 1e3)}}
 }
 
 // Measurement is what the two sides of one exchange found.
@@ -60,16 +80,23 @@ type Sampler struct {
 	excess [world.Satellite + 1]*quantile
 }
 
-// New returns a sampler of exchanges under the given limits, usually exchange.DefaultLimits or Fixed.
-func New(limits exchange.Limits) (*Sampler, error) {
+// New returns a sampler of exchanges in a world under the given limits, usually exchange.DefaultLimits or Fixed.
+func New(w *world.World, limits exchange.Limits) (*Sampler, error) {
 	if err := limits.Validate(); err != nil {
 		return nil, err
 	}
 	s := &Sampler{limits: limits}
 	for a := world.DataCentre; a <= world.Satellite; a++ {
-		s.excess[a] = newQuantile(func(p float64) float64 { return float64(a.ExcessQuantile(p)) })
+		s.excess[a] = lawOf(w, a)
 	}
 	return s, nil
+}
+
+// lawOf tabulates what packets of a class wait in a world, before the factors of host and hour.
+func lawOf(w *world.World, a world.Access) *quantile {
+	wait := w.WaitAt(world.Place{Access: a}, 0)
+	wait.Factor = 1
+	return newQuantile(func(p float64) float64 { return float64(wait.Quantile(p)) })
 }
 
 // Fixed returns limits under which an exchange always has the given number of rounds, 8 to exchange.MaxRoundsEver.
@@ -91,11 +118,10 @@ func (s *Sampler) Limits() exchange.Limits { return s.limits }
 
 // Exchange draws one exchange. It is false when there is no path, or when too few rounds are verified for a statement.
 func (s *Sampler) Exchange(p Path, key Key) (Measurement, bool) {
-	if p.Least <= 0 || !p.Beacon.Valid() || !p.Core.Valid() {
+	if p.Least <= 0 || !p.Beacon.Access.Valid() || !p.Core.Access.Valid() {
 		return Measurement{}, false
 	}
-	w := walk{limits: &s.limits, draws: key.Draws(), beacon: s.excess[p.Beacon], core: s.excess[p.Core], clocks: p.Clocks, oneWay: float64(p.Least) / 2}
-	w.keepBeacon = (1 - p.Beacon.Loss()) * (1 - p.Loss)
-	w.keepCore = (1 - p.Core.Loss()) * (1 - p.Loss)
+	w := walk{limits: &s.limits, draws: key.Draws(), oneWay: float64(p.Least) / 2,
+		beacon: side{s.excess[p.Beacon.Access], p.Beacon}, core: side{s.excess[p.Core.Access], p.Core}}
 	return w.run()
 }

@@ -11,18 +11,33 @@ import (
 // walk goes through the rounds of one exchange. All times are nanoseconds since its start, as floating-point numbers: a minute in
 // nanoseconds fits their 53 bits to a hundred-thousandth of one.
 type walk struct {
-	limits               *exchange.Limits
-	draws                Draws
-	beacon, core         *quantile
-	clocks               [2]Clock
-	oneWay               float64
-	keepBeacon, keepCore float64 // share of packets that are not lost
+	limits       *exchange.Limits
+	draws        Draws
+	oneWay       float64
+	beacon, core side
 
 	lastOut float64 // when the last packet to the core was due: none overtakes it
 	m       Measurement
 	best    [2]float64 // the beacon's two smallest round trips
 	ofCore  float64    // the core's smallest
 }
+
+// side is a host with the law of its class.
+type side struct {
+	excess *quantile
+	End
+}
+
+// leaves draws what a packet waits at a side, or that it is lost.
+func (w *walk) leaves(s *side) (wait float64, ok bool) {
+	if s.Loss > 0 && w.draws.Float64() < s.Loss {
+		return 0, false
+	}
+	return min(maxWait, s.Factor*s.excess.at(w.draws.Float64())), true
+}
+
+// maxWait is where the world cuts the tail: a packet that waits longer counts as lost wherever it is measured.
+const maxWait = 1e9
 
 // run is the beacon's rule of beacon/exchange: a challenge, its answer or a time-out, a pause, until enough is known.
 func (w *walk) run() (Measurement, bool) {
@@ -56,27 +71,41 @@ func whole(ns float64) earth.RTT {
 func (w *walk) round(sent float64) float64 {
 	w.m.Sent++
 	lost := sent + float64(w.limits.Timeout)
-	if !w.arrives(w.keepBeacon) {
+	out, ok := w.leaves(&w.beacon)
+	if !ok {
 		return lost
 	}
-	challenged := max(sent+w.oneWay+w.beacon.at(w.draws.Float64()), w.lastOut)
+	challenged := max(sent+w.oneWay+out, w.lastOut)
 	w.lastOut = challenged
-	if !w.arrives(w.keepCore) {
+	back, ok := w.leaves(&w.core)
+	if !ok {
 		return lost
 	}
-	answered := challenged + w.oneWay + w.core.at(w.draws.Float64())
+	answered := challenged + w.oneWay + back
 	if answered >= lost {
 		return lost
 	}
-	w.record(w.clocks[0].reads(answered-sent, w.phase(0)))
-	if w.arrives(w.keepBeacon) {
-		closed := max(answered+w.oneWay+w.beacon.at(w.draws.Float64()), w.lastOut)
+	w.record(w.beacon.reads(w, answered-sent))
+	if out, ok = w.leaves(&w.beacon); ok {
+		closed := max(answered+w.oneWay+out, w.lastOut)
 		w.lastOut = closed
-		if ns := w.clocks[1].reads(closed-challenged, w.phase(1)); ns > 0 && ns < w.ofCore {
+		if ns := w.core.reads(w, closed-challenged); ns > 0 && ns < w.ofCore {
 			w.ofCore = ns
 		}
 	}
 	return answered
+}
+
+// reads returns what a side's stopwatch makes of an interval that begins anywhere in its tick.
+func (s *side) reads(w *walk, ns float64) float64 {
+	if s.Clock == (Clock{}) {
+		return ns
+	}
+	phase := 0.0
+	if s.Clock.Tick > 1 {
+		phase = w.draws.Float64()
+	}
+	return s.Clock.reads(ns, phase)
 }
 
 // record keeps a round trip by the beacon's clock; a zero is refused, as the clock rule does.
@@ -113,14 +142,4 @@ func (w *walk) pause(lasted float64) float64 {
 	}
 	gap := window * w.draws.Float64()
 	return max(gap-lasted, gap/6)
-}
-
-func (w *walk) arrives(keep float64) bool { return keep >= 1 || w.draws.Float64() < keep }
-
-// phase draws where in its tick a clock stands, if that matters.
-func (w *walk) phase(side int) float64 {
-	if w.clocks[side].Tick <= 1 {
-		return 0
-	}
-	return w.draws.Float64()
 }

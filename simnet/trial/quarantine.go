@@ -143,7 +143,7 @@ func (t *Trial) accomplices() map[string]bool {
 // who stand nearest to the moved beacon's true place, and so contradict it, they state less than light allows.
 func (t *Trial) mesh(i, j int, liars map[string]bool) (earth.RTT, bool) {
 	a, b := &t.fleet[i], &t.fleet[j]
-	p, ok := sample.Between(t.setup.World, a.Place, b.Place)
+	p, ok := sample.Between(t.setup.World, a.Place, b.Place, t.setup.At)
 	if !ok {
 		return 0, false
 	}

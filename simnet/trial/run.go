@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/ursa-virtual/ursa/beacon/timing/stamp"
 	"github.com/ursa-virtual/ursa/locator/verdict"
 	"github.com/ursa-virtual/ursa/simnet/adversary"
 	"github.com/ursa-virtual/ursa/simnet/sample"
@@ -105,7 +106,7 @@ func (t *Trial) attempt(c Core, attempt int) (Outcome, error) {
 		}
 		s := &t.fleet[committee[i]]
 		obs = append(obs, verdict.Observation{Beacon: s.Place.ID, Place: s.Place.Name, Domains: s.Domains, Position: s.at, PosUnc: s.PosUnc,
-			RTT: l.Found.Bound(), Granularity: 1, Age: age})
+			RTT: l.Found.Bound(), Granularity: 1, ErrPPB: uint64(stamp.QuartzPPB), Age: age})
 	}
 	v, err := verdict.Judge(obs, t.params, t.setup.Permit, nil)
 	if err != nil {
@@ -117,14 +118,14 @@ func (t *Trial) attempt(c Core, attempt int) (Outcome, error) {
 // scene sets the committee out; the second result says who it is.
 func (t *Trial) scene(c Core, attempt int) (*adversary.Scene, []int) {
 	committee := t.committee(c.Claim.At)
-	s := &adversary.Scene{World: t.setup.World, Stands: c.Stands, Claim: c.Claim, Cheats: c.Cheats(), F: t.setup.F, Speed: t.setup.Class.Speed(),
+	s := &adversary.Scene{World: t.setup.World, Stands: c.Stands, Claim: c.Claim, At: t.setup.At, Cheats: c.Cheats(), F: t.setup.F, Speed: t.setup.Class.Speed(),
 		Attempt: attempt, Draws: sample.KeyOf(t.setup.Seed, sample.Hash(c.ID), sample.Hash("adversary"), uint64(attempt)).Draws(),
 		Links: make([]adversary.Link, len(committee))}
 	for i, k := range committee {
 		b := &t.fleet[k]
 		l := &s.Links[i]
 		*l = adversary.Link{Beacon: b.Place, Stated: b.at, Domains: b.Domains, Adds: t.setup.Access}
-		l.Path, _ = sample.Between(s.World, b.Place, c.Stands)
+		l.Path, _ = sample.Between(s.World, b.Place, c.Stands, s.At)
 	}
 	return s, committee
 }

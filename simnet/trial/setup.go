@@ -63,6 +63,7 @@ type Setup struct {
 	Class     earth.SpeedClass // that the verdict assumes; must be set
 	Access    earth.RTT        // delay of the core's own link besides what its class of access waits, added to every round trip
 	Rounds    int              // of an exchange, 8 to 64; 0 means the protocol's rule: 8 to 64 until the two smallest agree
+	At        time.Duration    // when the exchanges run, from the world's start: hours and routes follow it
 	Age       time.Duration    // of the proof when it is judged; 0 means DefaultAge
 
 	Adversary  adversary.Adversary // the zero value means adversary.Honest
@@ -122,7 +123,7 @@ func (s Setup) Prepare() (*Trial, error) {
 			return nil, err
 		}
 	}
-	if t.sampler, err = sample.New(limits); err != nil {
+	if t.sampler, err = sample.New(s.World, limits); err != nil {
 		return nil, err
 	}
 	t.settle()
