@@ -1,11 +1,11 @@
 package world
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/ursa-virtual/ursa/calib/dataset"
 )
@@ -22,6 +22,7 @@ func (f File) World() (*World, error) {
 	}
 	w.name = f.Name
 	r := &reader{name: f.source, at: f.at}
+	f.settle(w, r)
 	f.setRules(w, r)
 	if err := r.err(); err != nil {
 		return nil, err
@@ -50,10 +51,10 @@ func (f File) ground() (*World, error) {
 			return nil, err
 		}
 		if w, err = Synthetic(f.Name, places, Config{Seed: *f.Seed}); err != nil {
-			return nil, &Problem{File: f.source, Text: err.Error()}
+			return nil, errors.Join(ErrFile, &Problem{File: f.source, Text: err.Error()})
 		}
 	}
-	return w, f.settle(w)
+	return w, nil
 }
 
 // places lists the built-in cities that the file wants, and its own.
@@ -87,8 +88,11 @@ func (f File) places() ([]Place, error) {
 	return out, nil
 }
 
+// maxPlaces bounds a world: each place stands in the index by its names.
+const maxPlaces = 20_000
+
 // settle puts the homes into the cities.
-func (f File) settle(w *World) error {
+func (f File) settle(w *World, r *reader) {
 	cities := len(w.places)
 	for i, h := range f.Places.Homes {
 		found := false
@@ -97,6 +101,10 @@ func (f File) settle(w *World) error {
 				continue
 			}
 			found = true
+			if len(w.places)+int(h.Count) > maxPlaces {
+				r.wrong(fmt.Sprintf("places.homes[%d].count", i), "more than %d places: draw hosts of a city where they are needed", maxPlaces)
+				return
+			}
 			for k := range h.Count {
 				home := w.Host(city, fmt.Sprintf("%v-%d", h.Access, k+1))
 				home.Access = h.Access
@@ -104,14 +112,12 @@ func (f File) settle(w *World) error {
 			}
 		}
 		if !found {
-			at := f.at[fmt.Sprintf("places.homes[%d].city", i)]
-			return fmt.Errorf("%w: %w", ErrFile, &Problem{f.source, at.line, at.column, fmt.Sprintf("places.homes[%d].city: no place has the id %q", i, short(h.City))})
+			r.wrong(fmt.Sprintf("places.homes[%d].city", i), "no place has the id %q", short(h.City))
 		}
 	}
 	if err := w.fill(); err != nil {
-		return fmt.Errorf("%w: %w", ErrFile, &Problem{File: f.source, Text: err.Error()})
+		r.problems = append(r.problems, &Problem{File: f.source, Text: err.Error()})
 	}
-	return nil
 }
 
 // setRules turns what the file says beyond places into the world's rules.
@@ -187,19 +193,16 @@ func (f File) setChanges(w *World, r *reader) {
 	}
 }
 
-// town returns the town of a place by the place's id; empty for *, which stands for any.
+// town returns the town of a place by the place's id or name; empty for *, which stands for any.
 func (w *World) town(id string, r *reader, path string) string {
 	if id == "*" {
 		return ""
 	}
-	for _, i := range w.index[fold(id)] {
-		if w.places[i].ID == id {
-			return w.places[i].Metro
-		}
+	p, err := w.Find(id)
+	if err != nil {
+		r.wrong(path, "%v", err)
 	}
-	text := w.unknown(id).Error()
-	r.wrong(path, "%s", strings.ReplaceAll(text, "\n", " "))
-	return ""
+	return p.Metro
 }
 
 // mediumKinds are the usual numbers of each kind: the group index of its matter, the stretch of its way, the height of satellites and

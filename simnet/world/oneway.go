@@ -40,6 +40,9 @@ func (w *World) OneWay(from, to Place) (delay time.Duration, ok bool) {
 		half = -half
 	}
 	first := rtt/2 + earth.RTT(half) // from the place whose id sorts first
+	if floor := earth.RTT(math.Ceil(light)); rtt >= 2*floor {
+		first = min(max(first, floor), rtt-floor)
+	}
 	if from.ID > to.ID {
 		return time.Duration(rtt - first), true
 	}

@@ -51,6 +51,10 @@ func (w *World) Host(town Place, name string) Place {
 	const metresPerDegree = 111_320 // of latitude and, times its cosine, of longitude: good to a percent, and the result is exact
 	h.At.Lat += metres * math.Cos(bearing) / metresPerDegree
 	h.At.Lon += metres * math.Sin(bearing) / (metresPerDegree * math.Cos(town.At.Lat*math.Pi/180))
+	h.At.Lat = min(90, max(-90, h.At.Lat))
+	if math.Abs(h.At.Lon) > 180 { // over the date line, or round a pole
+		h.At.Lon = math.Remainder(h.At.Lon, 360)
+	}
 	return h
 }
 

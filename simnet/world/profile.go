@@ -67,6 +67,9 @@ const (
 // maxDeviate cuts the normal deviates of routes: one pair in 370 would lie beyond, and beyond it the model has no data.
 const maxDeviate = 3
 
+// longest is the longest round trip of a route in milliseconds, whatever a file says: half round the Earth takes light in fibre 0.2 s.
+const longest = 10_000
+
 // fibreMillis returns how long light needs along the great circle in fibre, there and back.
 func fibreMillis(a, b Place) float64 {
 	return 2 * float64(earth.GreatCircle(a.At, b.At)) * FibreIndex / float64(earth.Light) * 1e3
@@ -79,7 +82,7 @@ func (p Profile) leastMillis(light float64, rnd *rand.Rand) float64 {
 	if z > 0 {
 		z *= p.Tail
 	}
-	return light + equipment + p.Scale*math.Pow(light, p.Power)*math.Exp(z)
+	return math.Min(longest, light+equipment+p.Scale*math.Pow(light, p.Power)*math.Exp(z))
 }
 
 // deviate draws a normal deviate within ±maxDeviate.

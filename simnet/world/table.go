@@ -53,12 +53,12 @@ func NewTable(t Table) (*Table, error) {
 		out.z = append(out.z, distuv.UnitNormal.Quantile(p))
 	}
 	for i, r := range t.Rows {
-		if !(r.LightMS > 0 && r.LightMS < 1e4) || i > 0 && r.LightMS <= t.Rows[i-1].LightMS || len(r.Excess) != len(t.Levels) {
+		if !(r.LightMS > 0 && r.LightMS <= 1e4) || i > 0 && r.LightMS <= t.Rows[i-1].LightMS || len(r.Excess) != len(t.Levels) {
 			return nil, fmt.Errorf("%w: row %d: rows rise in light_ms, and have one excess for each of %d levels", ErrTable, i+1, len(t.Levels))
 		}
 		row := Row{LightMS: r.LightMS, Excess: append([]float64(nil), r.Excess...)}
 		for k, ms := range r.Excess {
-			if !(ms > 0 && ms < 1e5) || k > 0 && ms < r.Excess[k-1] {
+			if !(ms > 0 && ms <= 1e5) || k > 0 && ms < r.Excess[k-1] {
 				return nil, fmt.Errorf("%w: row %d: an excess of %v ms; they are above 0 and never fall", ErrTable, i+1, ms)
 			}
 			row.log = append(row.log, math.Log(ms))
@@ -113,7 +113,7 @@ func (w *World) tableMillis(p Profile, a, b Place, light float64) float64 {
 		z += math.Sqrt(t.Corridor) * source.Pair(w.seed, "corridor", from, to).NormFloat64()
 	}
 	light *= max(1, p.Stretch)
-	return light + t.ExcessMS(light, z)
+	return math.Min(longest, light+t.ExcessMS(light, z))
 }
 
 // corridor is what a place shares with its neighbours on the way out: its country, or itself where that is not known.
