@@ -12,13 +12,18 @@ import (
 // New returns the source for a purpose and names, in their order. Equal arguments give equal sources; lengths are hashed with
 // the names, so that no two lists of names read the same.
 func New(seed uint64, purpose string, names ...string) *rand.Rand {
-	buf := binary.BigEndian.AppendUint64([]byte("ursa simnet source"), seed)
-	for _, s := range append([]string{purpose}, names...) {
-		buf = binary.BigEndian.AppendUint64(buf, uint64(len(s)))
-		buf = append(buf, s...)
+	var room [256]byte // for names of usual length nothing is allocated
+	buf := binary.BigEndian.AppendUint64(append(room[:0], "ursa simnet source"...), seed)
+	buf = appendName(buf, purpose)
+	for _, s := range names {
+		buf = appendName(buf, s)
 	}
 	sum := sha256.Sum256(buf)
 	return rand.New(rand.NewPCG(binary.BigEndian.Uint64(sum[:]), binary.BigEndian.Uint64(sum[8:])))
+}
+
+func appendName(buf []byte, s string) []byte {
+	return append(binary.BigEndian.AppendUint64(buf, uint64(len(s))), s...)
 }
 
 // Pair returns the source for an unordered pair of names.
