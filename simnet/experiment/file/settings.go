@@ -13,7 +13,7 @@ const (
 	MaxPoints = 20_000
 	MaxCores  = 10_000_000 // of one point
 	MaxSites  = 4096       // beacons of a constellation
-	MaxRounds = 10_000
+	MaxRounds = 64         // of an exchange; the protocol has 8 at least
 )
 
 // World says where an experiment takes place. One of Builtin, File and Measured is set.
@@ -54,13 +54,21 @@ const (
 
 // Cores says who proves.
 type Cores struct {
-	Place  string       // cities, homes or grid
-	In     string       // region expression; the words permit, outside (of the permit) and world
+	Place  string       // cities, homes or grid: where honest cores stand
+	In     string       // region expression; the words permit and world
+	Who    string       // honest, cheats or both
 	Count  int          // in one point
 	Access world.Access // their link
 }
 
-// Adversary says who lies. What strength means is the adversary's to say.
+// Who the cores are.
+const (
+	Honest = "honest" // claim where they stand
+	Cheats = "cheats" // stand outside the permit and claim a place inside
+	Both   = "both"   // in turn, an honest one first
+)
+
+// Adversary says who lies. What strength means is the adversary's to say; where it says that 0 is none, 0 is nobody.
 type Adversary struct {
 	Name     string
 	Strength float64
@@ -68,9 +76,10 @@ type Adversary struct {
 
 // Policy is what the gate demands.
 type Policy struct {
-	Permit string // region expression
-	F      int
-	Speed  earth.SpeedClass
+	Permit     string // region expression
+	F          int
+	Speed      earth.SpeedClass
+	Quarantine bool // the audit's convicts are not asked
 }
 
 // Measure says what is kept of each trial beside its verdict.
@@ -88,7 +97,7 @@ type Settings struct {
 	Adversary     Adversary
 	Policy        Policy
 	Committee     int // beacons that a core asks
-	Rounds        int // of each exchange
+	Rounds        int // of each exchange; 0 means the protocol's rule
 	AccessDelay   time.Duration
 	Measure       Measure
 	Seed          uint64

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"path/filepath"
@@ -210,8 +211,10 @@ func (r *reader) together(values leaves, s *Settings) {
 		r.bad(values["measure"], "estimate is measured alone: every host of the world is located by the others")
 	case s.Committee < 2*s.Policy.F+1:
 		r.bad(values["committee"], "a committee of %d cannot outvote f = %d: ask at least 2f+1 = %d", s.Committee, s.Policy.F, 2*s.Policy.F+1)
-	case c.In == "outside":
-		r.bad(values["constellation.in"], "outside is for cores: write permit, world or a region")
+	case s.Rounds > 0 && s.Rounds < 8:
+		r.bad(values["rounds"], "%d rounds: an exchange has at least 8; write 0 for the protocol's own rule", s.Rounds)
+	case s.Cores.Place == Grid && s.Cores.In == "world":
+		r.bad(values["cores.in"], "a grid needs a region: write permit or one such as EU27")
 	case s.Cores.Place == Homes && s.Cores.Access == world.DataCentre:
 		r.bad(values["cores.access"], "homes are not in a data centre: write wired, wifi, cellular or satellite")
 	}
@@ -225,7 +228,7 @@ func (r *reader) together(values leaves, s *Settings) {
 	if c.In != "permit" && c.In != "world" {
 		r.region(values["constellation.in"], c.In)
 	}
-	if in := s.Cores.In; in != "permit" && in != "world" && in != "outside" {
+	if in := s.Cores.In; in != "permit" && in != "world" {
 		r.region(values["cores.in"], in)
 	}
 }
@@ -275,19 +278,29 @@ func (r *reader) hash(e *Experiment, o Options) string {
 var errNoReader = errors.New("no file can be named here")
 
 // hashNamed adds a world file, or the tables of a measured set.
-func hashNamed(h interface{ Write([]byte) (int, error) }, path string, read func(string) ([]byte, error)) error {
+func hashNamed(h io.Writer, path string, read func(string) ([]byte, error)) error {
 	if read == nil {
 		return errNoReader
 	}
 	b, err := read(path)
 	if err == nil {
 		fmt.Fprintf(h, "file %d\n%s\n", len(b), b)
-		return nil
+		if f, err := world.Parse(path, b); err == nil && f.Measured != "" {
+			return hashSet(h, filepath.Join(filepath.Dir(path), f.Measured), read)
+		}
+		return nil // whatever is wrong with it is said where it is used
 	}
+	return hashSet(h, path, read)
+}
+
+// hashSet adds the tables of a measured set.
+func hashSet(h io.Writer, path string, read func(string) ([]byte, error)) error {
+	var err error
 	found := 0
 	for _, table := range []string{dataset.NodesFile, dataset.RTTFile, dataset.RTTFileGZ} {
 		b, tableErr := read(filepath.Join(path, table))
 		if tableErr != nil {
+			err = tableErr
 			continue
 		}
 		found++

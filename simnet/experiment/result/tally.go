@@ -18,13 +18,14 @@ type Tally struct {
 	Inconsistent int64 `json:"inconsistent,omitempty"`
 	Unanswered   int64 `json:"unanswered,omitempty"` // no judgement: nothing usable was measured
 
-	Entitled     int64 `json:"entitled,omitempty"`      // cores that stand inside the permit
+	Entitled     int64 `json:"entitled,omitempty"`      // cores that stand inside the permit, or honestly on its edge
 	Proven       int64 `json:"proven,omitempty"`        // of these, verdict Inside
 	Intruders    int64 `json:"intruders,omitempty"`     // cores that do not
-	FalseInside  int64 `json:"false_inside,omitempty"`  // of these, verdict Inside
+	FalseInside  int64 `json:"false_inside,omitempty"`  // verdict Inside of cores that are not certainly there
 	FalseOutside int64 `json:"false_outside,omitempty"` // entitled cores with verdict Outside
 	Attacked     int64 `json:"attacked,omitempty"`      // trials in which an adversary acted
-	Detected     int64 `json:"detected,omitempty"`      // of these, those that look like an attack: Outside or Inconsistent
+	Detected     int64 `json:"detected,omitempty"`      // of these, those that raised an alarm
+	Alarms       int64 `json:"alarms,omitempty"`        // trials without an adversary that raised one
 	Missed       int64 `json:"missed,omitempty"`        // regions that do not hold the core's true place
 
 	RegionKM2 Histogram `json:"region_km2"`
@@ -38,19 +39,18 @@ type Tally struct {
 
 // Trial is what one core experienced.
 type Trial struct {
-	Entitled  bool // the core stands inside the permit
+	Entitled  bool // the core stands inside the permit, or honestly on its edge, where nothing can be proven
 	Attacked  bool // an adversary acted
 	Judged    bool // there was something to judge
 	Kind      verdict.Kind
+	False     bool // the verdict is Inside and the core is not certainly there
+	Detected  bool // something raised an alarm
 	Missed    bool // the region does not hold the core
 	RegionKM2 float64
 	HasRegion bool
 	ErrorKM   float64 // from the middle of the region to the truth
 	HasError  bool
 }
-
-// False says whether the trial is a false accept.
-func (t Trial) False() bool { return t.Judged && t.Kind == verdict.Inside && !t.Entitled }
 
 // Add counts a trial.
 func (t *Tally) Add(x Trial) {
@@ -68,14 +68,14 @@ func (t *Tally) Add(x Trial) {
 	default:
 		t.Undetermined++
 	}
-	denounced := x.Judged && (x.Kind == verdict.Outside || x.Kind == verdict.Inconsistent)
 	count(&t.Entitled, x.Entitled)
-	count(&t.Proven, x.Entitled && inside)
+	count(&t.Proven, x.Entitled && inside && !x.False)
 	count(&t.Intruders, !x.Entitled)
-	count(&t.FalseInside, !x.Entitled && inside)
+	count(&t.FalseInside, !x.Entitled && inside && !x.False)
 	count(&t.FalseOutside, x.Entitled && x.Judged && x.Kind == verdict.Outside)
 	count(&t.Attacked, x.Attacked)
-	count(&t.Detected, x.Attacked && denounced)
+	count(&t.Detected, x.Attacked && x.Detected)
+	count(&t.Alarms, !x.Attacked && x.Detected)
 	count(&t.Missed, x.Missed)
 	if x.HasRegion {
 		t.RegionKM2.Add(x.RegionKM2)
@@ -94,7 +94,7 @@ func count(n *int64, yes bool) {
 // counts lists the plain numbers.
 func (t *Tally) counts() []*int64 {
 	return []*int64{&t.Cores, &t.Inside, &t.Outside, &t.Undetermined, &t.Inconsistent, &t.Unanswered, &t.Entitled, &t.Proven, &t.Intruders,
-		&t.FalseInside, &t.FalseOutside, &t.Attacked, &t.Detected, &t.Missed, &t.Targets, &t.Country, &t.Within90, &t.Claimed90}
+		&t.FalseInside, &t.FalseOutside, &t.Attacked, &t.Detected, &t.Alarms, &t.Missed, &t.Targets, &t.Country, &t.Within90, &t.Claimed90}
 }
 
 // Merge adds another tally.

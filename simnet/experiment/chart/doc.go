@@ -1,0 +1,132 @@
+// Package chart draws a set of results: shares against what is varied, with their error bars; distributions of errors; operating points
+// of the gate against an adversary; and a map of where cores were proven.
+//
+// It believes the set that it is handed. The same set draws the same bytes, as SVG or as PNG. Texts are escaped by the drawing library,
+// so that a swept value cannot put anything but text into a picture. A picture that would show nothing is not drawn.
+package chart
+
+import (
+	"fmt"
+	"image/color"
+	"io"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/ursa-virtual/ursa/simnet/experiment/result"
+)
+
+// Format is how a picture is written.
+type Format string
+
+// The formats.
+const (
+	SVG Format = "svg"
+	PNG Format = "png"
+)
+
+// Picture is one drawing, not yet written.
+type Picture struct {
+	Name    string // of its file, without the ending
+	Caption string // for people: what to read off it
+
+	plot          *plot.Plot
+	width, height vg.Length
+}
+
+// WriteTo writes the picture.
+func (p *Picture) WriteTo(w io.Writer, f Format) error {
+	var c interface {
+		vg.CanvasSizer
+		io.WriterTo
+	}
+	switch f {
+	case SVG:
+		c = vgsvg.New(p.width, p.height)
+	case PNG:
+		c = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(p.width, p.height), vgimg.UseDPI(110))}
+	default:
+		return fmt.Errorf("unknown format of a picture: %q; use svg or png", string(f))
+	}
+	p.plot.Draw(draw.New(c))
+	_, err := c.WriteTo(w)
+	return err
+}
+
+// All draws every picture for which the set has data, in a fixed order.
+func All(s *result.Set) ([]*Picture, error) {
+	var out []*Picture
+	for _, draw := range []func(*result.Set) ([]*Picture, error){shares, operating, distributions, coverage} {
+		pictures, err := draw(s)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, pictures...)
+	}
+	return out, nil
+}
+
+// palette is that of Okabe and Ito (2008), which people who confuse red and green can tell apart, without its yellow.
+var palette = []color.NRGBA{
+	{0x00, 0x72, 0xb2, 0xff}, {0xd5, 0x5e, 0x00, 0xff}, {0x00, 0x9e, 0x73, 0xff}, {0xcc, 0x79, 0xa7, 0xff},
+	{0x56, 0xb4, 0xe9, 0xff}, {0xe6, 0x9f, 0x00, 0xff}, {0x33, 0x33, 0x33, 0xff},
+}
+
+var faint = color.NRGBA{0xc9, 0xd1, 0xd9, 0xff}
+
+// hue returns the colour of a curve, and its dashes once the colours repeat.
+func hue(i int) (color.NRGBA, []vg.Length) {
+	dashes := [][]vg.Length{nil, {6, 3}, {2, 2}, {8, 2, 2, 2}}
+	return palette[i%len(palette)], dashes[i/len(palette)%len(dashes)]
+}
+
+// maxCurves keeps a picture readable; the table has the others.
+const maxCurves = 12
+
+const (
+	width  = 18 * vg.Centimeter
+	height = 10.5 * vg.Centimeter
+)
+
+func blank(title, x, y string) *plot.Plot {
+	p := plot.New()
+	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, y
+	p.Title.TextStyle.Font.Size, p.Title.Padding = vg.Points(11), vg.Points(6)
+	grid := plotter.NewGrid()
+	grid.Vertical.Color, grid.Horizontal.Color = faint, faint
+	grid.Vertical.Width, grid.Horizontal.Width = vg.Points(0.4), vg.Points(0.4)
+	p.Add(grid)
+	p.Legend.Padding = vg.Points(2)
+	p.Legend.TextStyle.Font.Size = vg.Points(9)
+	return p
+}
+
+// curve adds points joined by a line.
+func curve(p *plot.Plot, at plotter.XYs, i int, name string, steps bool) error {
+	l, err := plotter.NewLine(at)
+	if err != nil {
+		return err
+	}
+	colour, dashes := hue(i)
+	l.LineStyle = draw.LineStyle{Color: colour, Width: vg.Points(1.4), Dashes: dashes}
+	if steps {
+		l.StepStyle = plotter.PostStep
+	}
+	p.Add(l)
+	if !steps {
+		s, err := plotter.NewScatter(at)
+		if err != nil {
+			return err
+		}
+		s.GlyphStyle = draw.GlyphStyle{Color: colour, Radius: vg.Points(2.2), Shape: draw.CircleGlyph{}}
+		p.Add(s)
+	}
+	if name != "" {
+		p.Legend.Add(name, l)
+	}
+	return nil
+}
