@@ -3,7 +3,6 @@ package adversary
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -37,6 +36,9 @@ type Hasty struct {
 
 	last prober.Outcome
 }
+
+// own is where a hasty core takes its own secrets from: it has to know its own values.
+const own = Stuck(7)
 
 // How hasty: answers for so many rounds ahead leave at each beat.
 const (
@@ -109,7 +111,7 @@ func (h *Hasty) exchange(ctx context.Context, transport *quic.Transport, port *t
 	}
 	machine, err := exchange.NewCore(exchange.CoreConfig{Key: h.Config.Key, Directory: h.Config.Directory, Beacon: id, UnixNS: time.Now().UnixNano(),
 		Quality: h.Config.Clock.Quality(), Mode: exchange.ModeBlocking, Carrier: exchange.CarrierPackets, Challenge: challenge, Asked: asked,
-		Previous: previous, Attestation: statement.HashResult(h.Config.Attestation), Binding: ch.Binding, ChannelKey: ch.Key, Random: rand.Reader})
+		Previous: previous, Attestation: statement.HashResult(h.Config.Attestation), Binding: ch.Binding, ChannelKey: ch.Key, Random: own})
 	if err != nil {
 		return prober.Answer{}, err
 	}
@@ -234,7 +236,7 @@ func (p *hastyPort) prepare(path timing.Path, s exchange.Session, key []byte, st
 		next, last := p.next, p.last
 		p.mu.Unlock()
 		for i := next; i < next+hastyAhead; i++ {
-			value := exchange.Seed{}.Value(s, i) // its own value matters to nobody until the end
+			value := own.Seed().Value(s, i)
 			for _, guess := range [][16]byte{exchange.Seed{}.Value(s, i), p.ears.commit.Value(s, i), last} {
 				packet := exchange.Packet(answer(s, i, guess, value, key))
 				if _, err := path.Send(&packet); err == nil {

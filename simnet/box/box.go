@@ -13,7 +13,6 @@ import (
 	"github.com/ursa-virtual/ursa/beacon/exchange"
 	"github.com/ursa-virtual/ursa/beacon/prober"
 	"github.com/ursa-virtual/ursa/beacon/server"
-	"github.com/ursa-virtual/ursa/beacon/timing"
 	"github.com/ursa-virtual/ursa/beacon/timing/stamp"
 	"github.com/ursa-virtual/ursa/lockgate/core"
 	"github.com/ursa-virtual/ursa/lockgate/evidence"
@@ -25,11 +24,14 @@ import (
 	"github.com/ursa-virtual/ursa/lockgate/store"
 	"github.com/ursa-virtual/ursa/simnet/adversary"
 	"github.com/ursa-virtual/ursa/simnet/fabric"
-	"github.com/ursa-virtual/ursa/simnet/fabric/delayline"
+	"github.com/ursa-virtual/ursa/simnet/stage"
 	"github.com/ursa-virtual/ursa/simnet/world"
 	"github.com/ursa-virtual/ursa/topology/directory"
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
+
+// Audience is the constellation's name, for which its attestation results are made.
+const Audience = "ursa-box"
 
 // Config describes a run. Scene, Policy, Dir and Want must be given.
 type Config struct {
@@ -53,7 +55,7 @@ type Box struct {
 
 	store   store.Store
 	cfg     Config
-	made    *constellation
+	made    *stage.Constellation
 	net     *fabric.Fabric
 	ground  *world.Network
 	beacons []*fabric.Endpoint
@@ -76,7 +78,7 @@ func (b *Box) start(ctx context.Context) error {
 	b.ground = b.cfg.Scene.World.Network()
 	var err error
 	if b.cfg.Clock == nil {
-		if b.cfg.Clock, err = clock(); err != nil {
+		if b.cfg.Clock, err = stage.Clock(); err != nil {
 			return err
 		}
 	}
@@ -89,7 +91,7 @@ func (b *Box) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if b.made, err = found(ctx, sites, time.Now()); err != nil {
+	if b.made, err = stage.Found(ctx, Audience, sites, 1, time.Now()); err != nil {
 		return err
 	}
 	if err := b.serveBeacons(); err != nil {
@@ -100,14 +102,6 @@ func (b *Box) start(ctx context.Context) error {
 		return err
 	}
 	return b.makeCore(at)
-}
-
-// clock returns the host's clocks, or Go's under testing/synctest, where the host's raw clock would go on while time stands still.
-func clock() (stamp.Clock, error) {
-	if delayline.Virtual() {
-		return timing.GoClock{Q: stamp.Quality{GranularityNS: 1, ErrPPB: stamp.QuartzPPB}}, nil
-	}
-	return timing.HostClock()
 }
 
 // Close ends every program and waits for it.
@@ -131,15 +125,15 @@ func (b *Box) listen(name string, at world.Place) (*fabric.Endpoint, error) {
 }
 
 // placeBeacons opens a socket for every beacon.
-func (b *Box) placeBeacons() ([]site, error) {
-	var sites []site
+func (b *Box) placeBeacons() ([]stage.Site, error) {
+	var sites []stage.Site
 	for i, at := range b.cfg.Scene.Beacons {
 		e, err := b.listen(fmt.Sprintf("beacon %d", i+1), at)
 		if err != nil {
 			return nil, err
 		}
 		b.beacons = append(b.beacons, e)
-		sites = append(sites, site{place: at.String(), at: at.At, address: e.AddrPort().String()})
+		sites = append(sites, stage.Site{Place: at.String(), At: at.At, Domains: []string{fmt.Sprintf("operator:%d", i+1)}, Address: e.AddrPort().String()})
 	}
 	return sites, nil
 }
@@ -150,7 +144,7 @@ func (b *Box) serveBeacons() error {
 	var running sync.WaitGroup
 	b.onClose(func() { cancel(); running.Wait() })
 	for i, conn := range b.beacons {
-		cfg := server.Config{Key: b.made.beacons[i].key, Directory: b.made.directory, Attestation: b.made.beacons[i].result,
+		cfg := server.Config{Key: b.made.Beacons[i].Key, Directory: b.made.Directory, Attestation: b.made.Beacons[i].Result,
 			Clock: b.cfg.Clock, Limits: limits(), Drain: time.Millisecond}
 		if b.cfg.Scene.Attack == adversary.LyingBeacon && i == liar {
 			clock, err := b.slowClock()
@@ -186,12 +180,12 @@ func (b *Box) serveGate(ctx context.Context) (string, error) {
 	b.onClose(func() { _ = st.Close() })
 	b.store = st
 	near := max(1, len(b.cfg.Scene.Beacons)-drawn)
-	b.Gate, err = grant.New(ctx, grant.Config{Key: b.made.gate, Store: st, Directory: b.made.directory,
-		Policy: b.cfg.Policy(b.made.expect), Metro: min(near, maxNear), Random: drawn})
+	b.Gate, err = grant.New(ctx, grant.Config{Key: b.made.Gate, Store: st, Directory: b.made.Directory,
+		Policy: b.cfg.Policy(b.made.Expect), Metro: min(near, maxNear), Random: drawn})
 	if err != nil {
 		return "", err
 	}
-	err = b.Gate.Enrol(ctx, b.made.core.key.Public(), store.Account{Chip: b.made.core.chip, Tenant: "box", Platform: "sim", Enabled: true, Budget: b.cfg.Budget})
+	err = b.Gate.Enrol(ctx, b.made.Cores[0].Key.Public(), store.Account{Chip: b.made.Cores[0].Chip, Tenant: "box", Platform: "sim", Enabled: true, Budget: b.cfg.Budget})
 	if err != nil {
 		return "", err
 	}
@@ -231,7 +225,7 @@ func (b *Box) makeCore(gateAddress string) error {
 		return err
 	}
 	b.core = []*fabric.Endpoint{probe, talk}
-	cfg := prober.Config{Key: b.made.core.key, Directory: b.made.directory, Conn: probe, Clock: b.cfg.Clock, Attestation: b.made.core.result,
+	cfg := prober.Config{Key: b.made.Cores[0].Key, Directory: b.made.Directory, Conn: probe, Clock: b.cfg.Clock, Attestation: b.made.Cores[0].Result,
 		Progress: b.cfg.Probing, Resolve: resolve}
 	if err := b.arm(&cfg, probe); err != nil {
 		return err
@@ -241,12 +235,12 @@ func (b *Box) makeCore(gateAddress string) error {
 	if scene.Attack == adversary.Replay {
 		proves = &replayer{Committee: b.prover}
 	}
-	to, err := client.New(client.Config{Key: b.made.core.key, Claim: scene.Claim.At, Address: gateAddress, Conn: talk, Resolve: resolve})
+	to, err := client.New(client.Config{Key: b.made.Cores[0].Key, Claim: scene.Claim.At, Address: gateAddress, Conn: talk, Resolve: resolve})
 	if err != nil {
 		return err
 	}
 	b.onClose(func() { _ = to.Close() })
-	b.Agent, err = core.New(core.Config{Key: b.made.core.key, GateKey: b.made.gate.Public(), Gate: to, Prover: proves,
+	b.Agent, err = core.New(core.Config{Key: b.made.Cores[0].Key, GateKey: b.made.Gate.Public(), Gate: to, Prover: proves,
 		Memory: &core.Forgetful{}, Want: b.cfg.Want, Events: b.cfg.Events})
 	return err
 }
@@ -260,22 +254,22 @@ func (b *Box) Move() {
 
 // SwitchOff takes the core's enrolment away: the gate grants it nothing more, and what it holds runs out.
 func (b *Box) SwitchOff(ctx context.Context) error {
-	return b.store.Enable(ctx, b.made.core.key.ID(), false)
+	return b.store.Enable(ctx, b.made.Cores[0].Key.ID(), false)
 }
 
 // Core returns the core's id.
-func (b *Box) Core() identity.ID { return b.made.core.key.ID() }
+func (b *Box) Core() identity.ID { return b.made.Cores[0].Key.ID() }
 
 // Evidence seals a decision of the gate into a file that anybody can verify again.
 func (b *Box) Evidence(r grant.Request, d grant.Decision) ([]byte, error) {
-	return evidence.Seal(b.made.gate, b.made.published, b.trust(), r, d)
+	return evidence.Seal(b.made.Gate, b.made.Published, b.trust(), r, d)
 }
 
 // Fingerprint names who must have signed the directory, for the reader of the evidence.
 func (b *Box) Fingerprint() [32]byte { return b.trust().Fingerprint() }
 
 func (b *Box) trust() evidence.Trust {
-	return evidence.Trust{Roots: []identity.Public{b.made.root.Public()}, Threshold: 1}
+	return evidence.Trust{Roots: []identity.Public{b.made.Root.Public()}, Threshold: 1}
 }
 
 // Silent returns the beacons that gave no statement in the newest proof, and why.
