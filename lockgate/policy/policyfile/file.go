@@ -92,15 +92,21 @@ func (r *reader) bad(n *yaml.Node, format string, args ...any) {
 // Parse reads a policy file. name stands in problems. The error wraps ErrFile
 // and every *Problem.
 func Parse(name string, text []byte) (File, error) {
+	f, problems := parse(name, text)
+	if len(problems) > 0 {
+		return File{}, errors.Join(append([]error{ErrFile}, problems...)...)
+	}
+	return f, nil
+}
+
+// parse reads what can be read, and lists what is wrong.
+func parse(name string, text []byte) (File, []error) {
 	r := &reader{name: name, places: map[string]*yaml.Node{}}
 	f := r.file(text)
 	if len(r.problems) == 0 {
 		r.whole(f)
 	}
-	if len(r.problems) > 0 {
-		return File{}, errors.Join(append([]error{ErrFile}, r.problems...)...)
-	}
-	return f, nil
+	return f, r.problems
 }
 
 // Problems lists what an error of Parse or Check found.

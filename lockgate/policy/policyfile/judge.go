@@ -15,10 +15,7 @@ import (
 // Check is Parse and more: every region must mean something to the atlas, too. The
 // returned one is what the policy permits to everybody.
 func Check(name string, text []byte) (f File, region *atlas.Region, err error) {
-	if f, err = Parse(name, text); err != nil {
-		return File{}, nil, err
-	}
-	var problems []error
+	f, problems := parse(name, text)
 	for _, at := range f.permits {
 		r, err := atlas.Parse(at.expr, atlas.Options{})
 		if err != nil {

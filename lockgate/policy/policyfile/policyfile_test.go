@@ -117,6 +117,19 @@ func TestProblemsNameTheirPlace(t *testing.T) {
 	}
 }
 
+// TestAllProblemsAtOnce: whoever corrects a file wants to do it once.
+func TestAllProblemsAtOnce(t *testing.T) {
+	text := strings.NewReplacer("EU27+CH", "EU27+XX", "f: 1", "f: 9", "max_age: 30s", "max_age: 168h").Replace(good(t))
+	_, _, err := policyfile.Check("p.yaml", []byte(text))
+	var places []string
+	for _, p := range policyfile.Problems(err) {
+		places = append(places, fmt.Sprintf("%d:%d", p.Line, p.Column))
+	}
+	if slices.Sort(places); !slices.Equal(places, []string{"4:14", "6:4", "9:10"}) {
+		t.Error(err)
+	}
+}
+
 // TestSchemaSaysTheSame holds the published schema and the reader together: the
 // fields that the one requires are those that the other misses.
 func TestSchemaSaysTheSame(t *testing.T) {

@@ -15,7 +15,7 @@ func Words(p policy.Policy, km2 float64) string {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("%q, version %d, permits %s (%.0f km²).", p.Name, p.Version, p.Permit, km2)
 	line("In force from %s until %s%s.", at(p.NotBeforeUnixNS), at(p.NotAfterUnixNS), weekWords(p.Hours))
-	line("A core counts as inside when at most %s beacon domains lie and no signal is faster than in %s; %s.", show(p.F, plain), p.Speed, timingWords(p.Timing))
+	line("A core counts as inside if at most %s of the beacon domains lie and no signal is faster than in %s; %s.", show(p.F, plain), p.Speed, timingWords(p.Timing))
 	line("At least %s beacons of %s domains must have answered a challenge that is at most %s old; meanwhile the core may have moved at %s.",
 		show(p.MinStatements, plain), show(p.MinDomains, plain), show(p.MaxAgeMS, ms), show(p.VMaxMMPS, mmps))
 	line("It must be attested, in constellation %s, as: %s.", p.Audience, profiles(p.Attest))
@@ -42,7 +42,7 @@ func timingWords(t policy.Timing) string {
 	if t == policy.TimingBeacon {
 		return "bounds rest on the beacons' clocks alone"
 	}
-	return "the slower of the beacon's and the core's clock bounds"
+	return "of the beacon's and the core's clock the longer time counts"
 }
 
 func schemeWords(p policy.Policy) string {
