@@ -109,6 +109,8 @@ type Relying struct {
 	// without a list.
 	Revocations     *Revocations
 	NeedRevocations bool
+	// Known remembers appraisers' signatures, so that the same result costs one verification; may be nil.
+	Known *identity.RootCache
 }
 
 // Appraised is a verified result: such a machine, running such code, held the subject's key when it answered. Only VerifyResult
@@ -160,7 +162,7 @@ func VerifyResult(encoded []byte, r Relying) (Appraised, error) {
 	if !ok {
 		return Appraised{}, fmt.Errorf("%w: %s", ErrUnknownAppraiser, e.Signer.Short())
 	}
-	payload, err := e.Open(appraiser, identity.TypeResult)
+	payload, err := r.Known.OpenKnown(e, appraiser, identity.TypeResult)
 	if err != nil {
 		return Appraised{}, fmt.Errorf("%w: %w", ErrResultSignature, err)
 	}

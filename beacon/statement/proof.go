@@ -199,14 +199,50 @@ type Verified struct {
 //
 // One bad statement refuses the whole proof: an honest core verified each before it countersigned.
 func VerifyProof(encoded []byte, x Expect) (*Verified, error) {
-	if x.Gate.IsZero() || x.Core.IsZero() || x.NonceG == [32]byte{} || x.PolicyHash == [32]byte{} ||
-		x.PreviousProof == [32]byte{} || x.NowUnixNS <= 0 || x.Directory == nil {
-		return nil, ErrUnexpected
+	if err := x.check(); err != nil {
+		return nil, err
 	}
-	e, p, err := decodeProof(encoded)
+	c, err := ReadProof(encoded)
 	if err != nil {
 		return nil, err
 	}
+	return c.Verify(x)
+}
+
+// Claim is a proof that was read and not verified: it can be looked at, and verified without being read again. Nothing of it can
+// be changed in between.
+type Claim struct {
+	proof    Proof
+	envelope identity.Envelope
+}
+
+// ReadProof reads an encoded proof without verifying any signature. Its errors are DecodeProof's.
+func ReadProof(encoded []byte) (Claim, error) {
+	e, p, err := decodeProof(encoded)
+	return Claim{p, e}, err
+}
+
+// Challenge is what the claim says it answers, unverified.
+func (c Claim) Challenge() (Challenge, error) { return DecodeChallenge(c.proof.Challenge.Payload) }
+
+// Previous is the proof that the claim names as the core's last one, unverified.
+func (c Claim) Previous() [32]byte { return c.proof.PreviousProof }
+
+// check refuses expectations that lack one.
+func (x Expect) check() error {
+	if x.Gate.IsZero() || x.Core.IsZero() || x.NonceG == [32]byte{} || x.PolicyHash == [32]byte{} ||
+		x.PreviousProof == [32]byte{} || x.NowUnixNS <= 0 || x.Directory == nil {
+		return ErrUnexpected
+	}
+	return nil
+}
+
+// Verify is VerifyProof of what ReadProof read: the signature covers the envelope's bytes, of which the claim is the reading.
+func (c Claim) Verify(x Expect) (*Verified, error) {
+	if err := x.check(); err != nil {
+		return nil, err
+	}
+	e, p := c.envelope, c.proof
 	if p.Core.ID() != x.Core {
 		return nil, fmt.Errorf("proof: %w: %s, want %s", ErrWrongCore, p.Core, x.Core.Short())
 	}

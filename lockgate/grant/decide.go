@@ -13,6 +13,7 @@ import (
 	"github.com/ursa-virtual/ursa/lockgate/policy"
 	"github.com/ursa-virtual/ursa/lockgate/revoke"
 	"github.com/ursa-virtual/ursa/lockgate/store"
+	"github.com/ursa-virtual/ursa/topology/identity"
 )
 
 // ErrChip is a core that attested elsewhere than where it is enrolled: budgets
@@ -38,6 +39,11 @@ type Case struct {
 	// Available is what pays for it: the chip's wallet, or what is left of the
 	// burn that the request names.
 	Available lock.Units
+	// Results remembers the signatures of attestation results, which come again in
+	// every proof of the hour; may be nil. Like Expect.Roots it changes no decision.
+	Results *identity.RootCache
+
+	read *statement.Claim // the request's proof, if somebody has read it already
 }
 
 // Finding is what a case comes to.
@@ -68,16 +74,16 @@ func Decide(c Case) Finding {
 	if why, no := Switched(c.Revoked, c.Account, c.Expect.PolicyHash); no {
 		return f.refuse(RefusedRevoked, why)
 	}
-	claim, err := statement.DecodeProof(c.Request.Proof)
+	claim, err := c.claim()
 	if err != nil {
 		return f.refuse(nameOf(err, RefusedProof), err.Error())
 	}
-	f.Previous = pick(previousProofs(c.Account, c.Request.Usage, statement.FirstProof(c.Request.Core)), claim.PreviousProof)
+	f.Previous = pick(previousProofs(c.Account, c.Request.Usage, statement.FirstProof(c.Request.Core)), claim.Previous())
 	c.Expect.PreviousProof = f.Previous
-	if f.Verified, err = statement.VerifyProof(c.Request.Proof, c.Expect); err != nil {
+	if f.Verified, err = claim.Verify(c.Expect); err != nil {
 		return f.refuse(nameOf(err, RefusedProof), err.Error())
 	}
-	core, err := appraise(f.Verified, c.Expect, c.Policy, c.Account.Chip)
+	core, err := c.appraise(f.Verified)
 	if err != nil {
 		return f.refuse(RefusedAttestation, err.Error())
 	}
@@ -137,15 +143,23 @@ func standing(facts []statement.Fact, l revoke.List) []statement.Fact {
 	})
 }
 
+// claim is the request's proof as it was read, unverified.
+func (c Case) claim() (statement.Claim, error) {
+	if c.read != nil {
+		return *c.read, nil
+	}
+	return statement.ReadProof(c.Request.Proof)
+}
+
 // appraise verifies every attestation result that the proof rests on, and that
 // the core's is of the chip that it is enrolled on.
-func appraise(v *statement.Verified, x statement.Expect, p policy.Policy, chip [32]byte) (attest.Result, error) {
-	res, err := attest.VerifyProof(v, x.Directory, attest.Policy{Accept: p.Attest}, p.Audience, x.NowUnixNS)
+func (c Case) appraise(v *statement.Verified) (attest.Result, error) {
+	res, err := attest.VerifyProofKnown(v, c.Expect.Directory, attest.Policy{Accept: c.Policy.Attest}, c.Policy.Audience, c.Expect.NowUnixNS, c.Results)
 	if err != nil {
 		return attest.Result{}, err
 	}
 	core := res.Core.Result()
-	if core.Machine != chip {
+	if core.Machine != c.Account.Chip {
 		return attest.Result{}, ErrChip
 	}
 	return core, nil

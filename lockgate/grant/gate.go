@@ -116,7 +116,8 @@ type Gate struct {
 	cfg       Config
 	rules     atomic.Pointer[compiled]
 	directory atomic.Pointer[directory.Directory]
-	roots     *identity.RootCache
+	roots     *identity.RootCache // of beacons' statements
+	results   *identity.RootCache // of appraisers
 	book      book
 }
 
@@ -151,7 +152,7 @@ func New(ctx context.Context, cfg Config) (*Gate, error) {
 			return nil, fmt.Errorf("grant: no entropy: %w", err)
 		}
 	}
-	g := &Gate{cfg: cfg, roots: identity.NewRootCache(4096)}
+	g := &Gate{cfg: cfg, roots: identity.NewRootCache(4096), results: identity.NewRootCache(4096)}
 	if err := g.SetDirectory(ctx, cfg.Directory); err != nil {
 		return nil, err
 	}

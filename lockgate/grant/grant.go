@@ -76,27 +76,28 @@ func (g *Gate) Grant(ctx context.Context, r Request) (Decision, error) {
 	if err != nil {
 		return g.troubled(ctx, err)
 	}
-	e, no, err := g.challengeOf(ctx, r, hash)
+	claim, e, no, err := g.challengeOf(ctx, r, hash)
 	if err != nil {
 		return Decision{}, err
 	}
 	if no != nil {
 		return *no, nil
 	}
-	return g.decide(ctx, r, hash, a, e, pays)
+	return g.decide(ctx, r, hash, a, claim, e, pays)
 }
 
-// challengeOf finds the open challenge that a request answers, or the refusal.
-func (g *Gate) challengeOf(ctx context.Context, r Request, hash [32]byte) (*entry, *Decision, error) {
-	no := func(by, reason string) (*entry, *Decision, error) {
+// challengeOf reads a request's proof and finds the open challenge that it
+// answers, or the refusal.
+func (g *Gate) challengeOf(ctx context.Context, r Request, hash [32]byte) (statement.Claim, *entry, *Decision, error) {
+	no := func(by, reason string) (statement.Claim, *entry, *Decision, error) {
 		d := g.refuse(ctx, by, reason)
-		return nil, &d, nil
+		return statement.Claim{}, nil, &d, nil
 	}
-	claim, err := statement.DecodeProof(r.Proof)
+	claim, err := statement.ReadProof(r.Proof)
 	if err != nil {
 		return no(nameOf(err, RefusedProof), err.Error())
 	}
-	c, err := statement.DecodeChallenge(claim.Challenge.Payload)
+	c, err := claim.Challenge()
 	if err != nil {
 		return no(nameOf(err, RefusedProof), err.Error())
 	}
@@ -105,18 +106,18 @@ func (g *Gate) challengeOf(ctx context.Context, r Request, hash [32]byte) (*entr
 	}
 	e, used, err := g.find(ctx, r.Core, c.NonceG)
 	if err != nil {
-		return nil, nil, err
+		return claim, nil, nil, err
 	}
 	now := g.cfg.Now()
 	switch {
 	case e != nil && used && e.answer != nil && e.request == hash:
-		return nil, e.answer, nil // the same request again: the same refusal again
+		return claim, nil, e.answer, nil // the same request again: the same refusal again
 	case used:
 		return no(RefusedConsumed, "the challenge was answered already")
 	case e == nil:
 		gone, err := g.cfg.Store.Consumed(ctx, c.NonceG)
 		if err != nil {
-			return nil, nil, err
+			return claim, nil, nil, err
 		}
 		if gone {
 			return no(RefusedConsumed, "the challenge was answered already")
@@ -129,12 +130,12 @@ func (g *Gate) challengeOf(ctx context.Context, r Request, hash [32]byte) (*entr
 	case e.age(now) > e.ttl:
 		return no(RefusedExpired, "the challenge has expired; ask for a new one")
 	}
-	return e, nil, nil
+	return claim, e, nil, nil
 }
 
 // decide verifies, and grants what nothing refuses. A refusal uses the
 // challenge up: one challenge, one attempt.
-func (g *Gate) decide(ctx context.Context, r Request, hash [32]byte, a store.Account, e *entry, pays payment) (Decision, error) {
+func (g *Gate) decide(ctx context.Context, r Request, hash [32]byte, a store.Account, claim statement.Claim, e *entry, pays payment) (Decision, error) {
 	rules, d, now := g.rules.Load(), g.directory.Load(), g.cfg.Now()
 	age := e.age(now)
 	if now.Before(e.issued) {
@@ -150,7 +151,7 @@ func (g *Gate) decide(ctx context.Context, r Request, hash [32]byte, a store.Acc
 	c := Case{Request: r, Account: a, Policy: stands, Permit: permitted.permit, Touching: rules.touching,
 		Age: rec.Age, Available: pays.available, Revoked: rules.revoked, Doubt: g.cfg.Doubt,
 		Expect: statement.Expect{Directory: d, Gate: g.cfg.Key.ID(), Core: r.Core, NonceG: e.nonce, PolicyHash: rules.hash,
-			NowUnixNS: rec.DecidedUnixNS, Roots: g.roots}}
+			NowUnixNS: rec.DecidedUnixNS, Roots: g.roots}, Results: g.results, read: &claim}
 	f := Decide(c)
 	rec.Previous = f.Previous
 	if f.RefusedBy == "" && r.LockSeq <= a.LastSeq {

@@ -191,6 +191,58 @@ func TestBatchRefuses(t *testing.T) {
 	}
 }
 
+// TestKnownEnvelopes: an envelope that was verified is known, and any other is
+// verified, however little it differs.
+func TestKnownEnvelopes(t *testing.T) {
+	k, err := FromSeed(RoleBeacon, [32]byte{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := FromSeed(RoleBeacon, [32]byte{2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := Seal(k, TypeStatement, []byte("payload"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := NewRootCache(2)
+	for range 3 {
+		if got, err := c.OpenKnown(e, k.Public(), TypeStatement); err != nil || string(got) != "payload" {
+			t.Fatalf("%q %v", got, err)
+		}
+	}
+	if hits, misses := c.Stats(); hits != 2 || misses != 1 {
+		t.Fatalf("%d known, %d not", hits, misses)
+	}
+	for name, change := range map[string]func(*Envelope){
+		"payload":   func(e *Envelope) { e.Payload = []byte("payloae") },
+		"longer":    func(e *Envelope) { e.Payload = append([]byte("payload"), 0) },
+		"signature": func(e *Envelope) { e.Signature = append([]byte{e.Signature[0] ^ 1}, e.Signature[1:]...) },
+		"type":      func(e *Envelope) { e.Type = TypeProof },
+		"signer":    func(e *Envelope) { e.Signer = other.ID() },
+	} {
+		x := e
+		change(&x)
+		if _, err := c.OpenKnown(x, k.Public(), TypeStatement); err == nil {
+			t.Errorf("another %s is taken for the known one", name)
+		}
+	}
+	if _, err := c.OpenKnown(e, other.Public(), TypeStatement); err == nil {
+		t.Error("another key is taken for the signer's")
+	}
+	if _, err := (*RootCache)(nil).OpenKnown(e, k.Public(), TypeStatement); err != nil {
+		t.Error(err)
+	}
+	batch, err := SealBatch(k, TypeStatement, payloads(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.OpenKnown(batch[1], k.Public(), TypeStatement); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRootCacheIsBounded(t *testing.T) {
 	c := NewRootCache(3)
 	key := func(i int) [32]byte { return [32]byte{byte(i)} }
