@@ -100,7 +100,9 @@ func TestPolicyAuthors(t *testing.T) {
 	if err := os.WriteFile(pass, []byte("correct horse\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	withPass := func(args ...string) []string { return append(append([]string{"policy"}, args...), "--passphrase-file", pass) }
+	withPass := func(args ...string) []string {
+		return append(append([]string{"policy"}, args...), "--passphrase-file", pass)
+	}
 	europe := filepath.Join(policiesDir, "europe.yaml")
 	authors := filepath.Join(home, authorsName)
 	key := func(n string) string { return filepath.Join(home, "author-"+n+".key") }
