@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ursa-virtual/ursa/beacon/attest"
+	hardware "github.com/ursa-virtual/ursa/beacon/attest/platforms"
 	"github.com/ursa-virtual/ursa/beacon/attest/snp"
 	"github.com/ursa-virtual/ursa/beacon/attest/tdx"
 	"github.com/ursa-virtual/ursa/beacon/attest/tpm"
@@ -38,7 +39,7 @@ func attestCommand() *cobra.Command {
 			"  ursa attest manifest sign draft.json --key keepers/manifest-1.key --out manifest.ursa",
 	}
 	cmd.AddCommand(attestShowCommand(), attestVerifyCommand(), attestAppraiseCommand(), attestManifestCommand(), attestEnrolCommand(),
-		attestCollectCommand())
+		attestCollectCommand(), attestKeyCommand(), attestMachineCommand(), attestServeCommand(), attestRevokeCommand())
 	return cmd
 }
 
@@ -161,19 +162,38 @@ func (f *trustFlags) register(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.noTCBInfo, "no-tcb-info", false, "tdx: accept platforms without Intel's word that they are up to date")
 }
 
+// lists reads the manufacturers' revocation lists.
+func (f *trustFlags) lists() (attest.CRLs, error) {
+	crls := attest.CRLs{Required: f.needCRL}
+	for _, name := range f.crls {
+		list, err := readCRL(name)
+		if err != nil {
+			return crls, err
+		}
+		crls.Lists = append(crls.Lists, list)
+	}
+	return crls, nil
+}
+
+// config is what stands beside a directory, which says itself whose roots and enrolments count.
+func (f *trustFlags) config() (c hardware.Config, err error) {
+	c.WithoutTCBInfo = f.noTCBInfo
+	if c.CRLs, err = f.lists(); err != nil {
+		return c, err
+	}
+	c.Collateral, err = f.collateral()
+	return c, err
+}
+
 // verifier makes the verifier of one platform.
 func (f *trustFlags) verifier(p attest.Platform) (attest.Verifier, error) {
 	roots, err := readCertificates(f.roots)
 	if err != nil {
 		return nil, err
 	}
-	crls := attest.CRLs{Required: f.needCRL}
-	for _, name := range f.crls {
-		list, err := readCRL(name)
-		if err != nil {
-			return nil, err
-		}
-		crls.Lists = append(crls.Lists, list)
+	crls, err := f.lists()
+	if err != nil {
+		return nil, err
 	}
 	switch p {
 	case attest.TPM:
@@ -217,19 +237,28 @@ func (f *trustFlags) tdxVerifier(roots []*x509.Certificate, crls attest.CRLs) (a
 		}
 		c.Roots = []*x509.Certificate{intel}
 	}
-	if f.tcbInfo != "" {
-		var x tdx.Collateral
-		for name, into := range map[string]*[]byte{"tcb-info.json": &x.TCBInfo, "tcb-info-issuers.pem": &x.TCBInfoIssuers,
-			"qe-identity.json": &x.QEIdentity, "qe-identity-issuers.pem": &x.QEIdentityIssuers} {
-			data, err := readLimited(filepath.Join(f.tcbInfo, name), maxSmallFile)
-			if err != nil {
-				return nil, err
-			}
-			*into = data
-		}
-		c.Collateral = []tdx.Collateral{x}
+	var err error
+	if c.Collateral, err = f.collateral(); err != nil {
+		return nil, err
 	}
 	return tdx.NewVerifier(c)
+}
+
+// collateral reads Intel's word about processors.
+func (f *trustFlags) collateral() ([]tdx.Collateral, error) {
+	if f.tcbInfo == "" {
+		return nil, nil
+	}
+	var x tdx.Collateral
+	for name, into := range map[string]*[]byte{"tcb-info.json": &x.TCBInfo, "tcb-info-issuers.pem": &x.TCBInfoIssuers,
+		"qe-identity.json": &x.QEIdentity, "qe-identity-issuers.pem": &x.QEIdentityIssuers} {
+		data, err := readLimited(filepath.Join(f.tcbInfo, name), maxSmallFile)
+		if err != nil {
+			return nil, err
+		}
+		*into = data
+	}
+	return []tdx.Collateral{x}, nil
 }
 
 // errNoCertificate reports a PEM file without what it should hold.
@@ -531,11 +560,16 @@ func measuredTPM(c tpm.Config, record string, issuers []string) (*tpm.Machine, e
 	if err != nil {
 		return nil, err
 	}
+	return m, measureProgram(m)
+}
+
+// measureProgram extends this program into the TPM.
+func measureProgram(m *tpm.Machine) error {
 	program, err := programHash()
-	if err == nil {
-		err = m.Measure(tpm.Event{Type: tpm.EventBuild, Data: program[:]})
+	if err != nil {
+		return err
 	}
-	return m, err
+	return m.Measure(tpm.Event{Type: tpm.EventBuild, Data: program[:]})
 }
 
 // programHash is the SHA-256 of the running program.
@@ -554,13 +588,24 @@ func (f *keepersFlags) policy(manifests []string, c attest.Claims, p attest.Plat
 		return attest.Policy{Accept: []directory.Expectation{{Platform: string(p), MinTCB: c.TCB,
 			Measurements: [][]byte{attest.Configured(c.Measurement, c.Configuration)}}}}, nil
 	}
+	list, err := f.verifyAll(manifests)
+	return attest.PolicyOfManifests(c.Configuration, list...), err
+}
+
+// policyOf is what manifests say of machines that measure no configuration.
+func (f *keepersFlags) policyOf(manifests []string) (attest.Policy, error) {
+	list, err := f.verifyAll(manifests)
+	return attest.PolicyOfManifests([32]byte{}, list...), err
+}
+
+func (f *keepersFlags) verifyAll(manifests []string) ([]attest.Manifest, error) {
 	var list []attest.Manifest
 	for _, name := range slices.Compact(manifests) {
 		m, err := f.verify(name)
 		if err != nil {
-			return attest.Policy{}, err
+			return nil, err
 		}
 		list = append(list, m)
 	}
-	return attest.PolicyOfManifests(c.Configuration, list...), nil
+	return list, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -51,7 +52,7 @@ func attestAppraiseCommand() *cobra.Command {
 				return err
 			}
 			now := time.Now().UnixNano()
-			if err := heedRevocations(a, revocations, &keepers, now); err != nil {
+			if err := heedRevocations(a, revocations, &keepers); err != nil {
 				return err
 			}
 			result, err := a.Appraise(data, attest.Want{Subject: subject, Nonce: nonce, NowUnixNS: now})
@@ -98,21 +99,30 @@ func newAppraiser(data []byte, trust *trustFlags, keepers *keepersFlags, manifes
 }
 
 // heedRevocations puts a list into use, if one is given.
-func heedRevocations(a *attest.Appraiser, name string, f *keepersFlags, now int64) error {
+func heedRevocations(a *attest.Appraiser, name string, f *keepersFlags) error {
 	if name == "" {
 		return nil
 	}
-	keepers, err := f.keepers()
-	if err != nil {
-		return err
-	}
-	data, err := readLimited(name, attest.MaxSigned)
-	if err != nil {
-		return err
-	}
-	list, err := attest.VerifyRevocations(data, keepers, now)
+	list, err := f.revocations(name)
 	if err != nil {
 		return err
 	}
 	return a.SetRevocations(list)
+}
+
+// revocations reads and verifies a revocation list.
+func (f *keepersFlags) revocations(name string) (*attest.Revocations, error) {
+	keepers, err := f.keepers()
+	if err != nil {
+		return nil, err
+	}
+	data, err := readLimited(name, attest.MaxSigned)
+	if err != nil {
+		return nil, err
+	}
+	list, err := attest.VerifyRevocations(data, keepers, time.Now().UnixNano())
+	if err != nil {
+		return nil, fmt.Errorf("revocation list %s: %w", name, err)
+	}
+	return list, nil
 }

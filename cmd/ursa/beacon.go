@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ursa-virtual/ursa/beacon/attest"
 	"github.com/ursa-virtual/ursa/topology/directory"
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
@@ -43,7 +44,7 @@ func beaconCommand() *cobra.Command {
 func beaconInitCommand() *cobra.Command {
 	var keys keyFlags
 	var b beaconFile
-	var trust string
+	var trust, platform string
 	cmd := &cobra.Command{
 		Use:   "init DIR",
 		Short: "Make a beacon: its key, and the public file for the directory",
@@ -57,11 +58,14 @@ func beaconInitCommand() *cobra.Command {
 			if err := needFlags(cmd, "place", "lat", "lon", "domain", "address", "trust"); err != nil {
 				return err
 			}
+			if err := (&machineFlags{platform: platform}).check(); err != nil && platform != string(attest.Sim) {
+				return err
+			}
 			protect, err := keys.protector(cmd, true)
 			if err != nil {
 				return err
 			}
-			return makeBeacon(cmd, args[0], b, trust, protect)
+			return makeBeacon(cmd, args[0], b, platform, trust, protect)
 		},
 	}
 	keys.register(cmd)
@@ -73,26 +77,31 @@ func beaconInitCommand() *cobra.Command {
 	f.Float64Var(&b.PosUncM, "pos-unc", 50, "uncertainty of the position in metres: the antenna, and the cable to the machine")
 	f.StringArrayVar(&b.Domains, "domain", nil, "`DOMAIN` that it fails with, such as operator:acme; repeat for each")
 	f.StringVar(&b.Address, "address", "", "`HOST:PORT` at which cores reach it")
+	f.StringVar(&platform, "attest", string(attest.Sim), "`PLATFORM` on which it will attest: sim, tpm, sev-snp+tpm or tdx+tpm; what its evidence must look like the signers then compute")
 	f.StringVar(&trust, "trust", "", "the constellation's trust `FILE` (trust.json)")
 	return cmd
 }
 
-func makeBeacon(cmd *cobra.Command, dir string, b beaconFile, trust string, protect identity.Protector) error {
+func makeBeacon(cmd *cobra.Command, dir string, b beaconFile, platform, trust string, protect identity.Protector) error {
 	key, err := identity.Generate(identity.RoleBeacon, rand.Reader)
 	if err != nil {
 		return err
 	}
 	b.publicFile = publicOf(key)
 	slices.Sort(b.Domains)
-	sim := simExpectation()
-	b.Attest = []attestation{{Platform: sim.Platform, MinTCB: sim.MinTCB, Measurements: []hexString{sim.Measurements[0]}}}
+	if platform == string(attest.Sim) {
+		sim := simExpectation()
+		b.Attest = []attestation{{Platform: sim.Platform, MinTCB: sim.MinTCB, Measurements: []hexString{sim.Measurements[0]}}}
+	} else if b.ClockSource, err = clockSource(); err != nil {
+		return err
+	}
 	if err := directory.CheckDomains(b.Domains); err != nil {
 		return usagef("--domain: %w; use one word of ASCII for each, such as operator:acme", err)
 	}
 	switch _, err := b.entry(time.Now(), time.Now().Add(time.Hour)); {
 	case errors.Is(err, directory.ErrAddress):
 		return usagef("--address %q: use HOST:PORT, such as fra.example.net:4433", b.Address)
-	case err != nil:
+	case err != nil && !errors.Is(err, errNoExpectation):
 		return usagef("%w", err)
 	}
 	if _, err := readTrust(trust); err != nil {
@@ -111,7 +120,9 @@ func makeBeacon(cmd *cobra.Command, dir string, b beaconFile, trust string, prot
 	if err := writeJSON(public, b, 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintln(cmd.ErrOrStderr(), simNotice)
+	if platform == string(attest.Sim) {
+		fmt.Fprintln(cmd.ErrOrStderr(), simNotice)
+	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "beacon  %s\nplace   %s at %s, within %v m\npublic  %s: send it to the directory's signers\n",
 		key.ID(), b.Place, b.at(), b.PosUncM, public)
 	return err

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -37,8 +36,7 @@ type beaconOptions struct {
 	drain                                 time.Duration
 }
 
-// beaconDaemon is a beacon that serves. Package server takes one attestation result for its life, so a fresh result means a fresh server on
-// the same socket; what reaches the socket in between waits there.
+// beaconDaemon is a beacon that serves. Directories and attestation results are renewed on the running server.
 type beaconDaemon struct {
 	o        beaconOptions
 	key      *identity.Private
@@ -54,16 +52,11 @@ type beaconDaemon struct {
 
 	hangup chan struct{} // SIGHUP was seen
 
-	mu       sync.Mutex // guards what follows
-	now      *beaconTerm
-	in, last *directory.Directory // in force, and the epoch before
-	retired  server.Stats         // of the servers before the present one
-}
-
-// beaconTerm is the time between two attestation results.
-type beaconTerm struct {
 	server *server.Server
-	result attest.Result
+
+	mu     sync.Mutex           // guards what follows
+	in     *directory.Directory // in force
+	result attest.Result        // in force
 }
 
 // serveBeacon runs until the command's context ends.
@@ -97,9 +90,10 @@ func serveBeacon(cmd *cobra.Command, o beaconOptions) error {
 	if b.key, err = identity.LoadKey(filepath.Join(o.dir, beaconKeyName), protect); err != nil {
 		return err
 	}
-	if b.passport, err = o.passport.open(cmd.Context(), b.key.ID()); err != nil {
+	if b.passport, err = o.passport.openBeacon(cmd.Context(), o.dir, b.key); err != nil {
 		return err
 	}
+	defer b.passport.close()
 	if b.clock, err = timing.HostClock(); err != nil {
 		return err
 	}
@@ -178,7 +172,7 @@ func (s beaconSocket) serverPath() exchange.PathKind {
 	return s.path
 }
 
-// run serves term after term.
+// run serves until the context ends.
 func (b *beaconDaemon) run(ctx context.Context) error {
 	b.checks = selfTest(ctx, b.clock)
 	for _, c := range b.checks {
@@ -195,170 +189,107 @@ func (b *beaconDaemon) run(ctx context.Context) error {
 		}
 		defer serveHTTP(l, b.operator())()
 	}
-	for {
-		if err := b.serve(ctx); err != nil || ctx.Err() != nil {
-			b.log.Info("beacon ends", "beacon", b.key.ID().Short())
-			return err
-		}
-		if err := b.begin(ctx); err != nil {
-			return err
-		}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	var watching sync.WaitGroup
+	watching.Go(func() { b.watch(ctx) })
+	var err error
+	if b.socket.own != nil {
+		err = b.server.ServeOn(ctx, b.socket.own)
+	} else {
+		err = b.server.Serve(ctx, b.socket.conn)
 	}
+	end()
+	watching.Wait()
+	b.log.Info("beacon ends", "beacon", b.key.ID().Short())
+	return err
 }
 
-// begin makes a server with the current result, in the place of the one before.
+// begin makes the server with the first result.
 func (b *beaconDaemon) begin(ctx context.Context) error {
 	encoded, result, err := b.passport.current(ctx, time.Now())
 	if err != nil {
 		return err
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	cfg := server.Config{Key: b.key, Directory: b.in, Attestation: encoded, Clock: b.clock, Path: b.socket.serverPath(), Drain: b.o.drain, Log: b.log}
-	var s *server.Server
-	if b.last != nil { // gates that are one epoch behind are still answered
-		cfg.Directory = b.last
-		if s, err = server.New(cfg); err == nil {
-			err = s.Reload(b.in)
-		}
-	}
-	if b.last == nil || err != nil {
-		cfg.Directory = b.in
-		s, err = server.New(cfg)
-	}
+	b.server, err = server.New(server.Config{Key: b.key, Directory: b.in, Attestation: encoded, ClockAttested: b.passport.clockAttested(),
+		Evidence: b.passport.evidence(), Clock: b.clock, Path: b.socket.serverPath(), Drain: b.o.drain, Log: b.log})
 	if errors.Is(err, server.ErrUnlisted) {
 		return fmt.Errorf("%w: the directory's signers have to put %s in", err, filepath.Join(b.o.dir, beaconPublicName))
 	}
 	if err != nil {
 		return err
 	}
-	if b.now != nil {
-		b.metrics.Unregister(b.now.server.Metrics())
-	}
-	b.now = &beaconTerm{server: s, result: result}
-	return b.metrics.Register(s.Metrics())
-}
-
-// serve runs the present server until the context ends or a fresh result wants a new one.
-func (b *beaconDaemon) serve(ctx context.Context) error {
-	b.mu.Lock()
-	t := b.now
-	b.mu.Unlock()
-	ctx, end := context.WithCancel(ctx)
-	defer end()
-	var watching sync.WaitGroup
-	watching.Go(func() { b.watch(ctx, t, end) })
-	var err error
-	if b.socket.own != nil {
-		err = t.server.ServeOn(ctx, b.socket.own)
-	} else {
-		err = t.server.Serve(ctx, b.socket.conn)
-	}
-	end()
-	watching.Wait()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.retired = sumStats(b.retired, t.server.Stats())
-	return err
+	b.result = result
+	return b.metrics.Register(b.server.Metrics())
 }
 
-// How often a result that could not be replaced is tried again, and how long a new one waits for a moment without exchanges.
-const (
-	passportRetry = time.Minute
-	idleWait      = 30 * time.Second
-)
+// passportRetry is how often a result that could not be replaced is tried again.
+const passportRetry = time.Minute
 
-// watch reloads on SIGHUP, and ends the term when there is a fresh attestation result.
-func (b *beaconDaemon) watch(ctx context.Context, t *beaconTerm, end func()) {
-	timer := time.NewTimer(time.Until(halfLife(t.result)))
+// watch reloads on SIGHUP, and renews the attestation result at half of its life.
+func (b *beaconDaemon) watch(ctx context.Context) {
+	timer := time.NewTimer(time.Until(halfLife(b.attested())))
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-b.hangup:
-			b.reload(t)
+			b.reload()
 			b.passport.forget()
 		case <-timer.C:
 		}
-		_, r, err := b.passport.current(ctx, time.Now())
-		if err == nil {
-			err = b.listed(time.Now())
+		if err := b.renew(ctx); err != nil {
+			b.log.Warn("attestation is not renewed", "expires", utc(b.attested().ExpiresUnixNS), "error", err)
 		}
-		if err == nil && r.EvidenceHash != t.result.EvidenceHash {
-			b.log.Info("attestation renewed", "platform", r.Platform, "until", utc(r.ExpiresUnixNS))
-			b.awaitIdle(ctx, t)
-			end()
-			return
-		}
-		if now := time.Now(); !now.Before(halfLife(t.result)) {
-			b.log.Warn("attestation is not renewed", "expires", utc(t.result.ExpiresUnixNS), "error", err)
-			timer.Reset(passportRetry)
-		}
+		timer.Reset(max(time.Until(halfLife(b.attested())), passportRetry))
 	}
 }
 
-// listed says whether a new server could begin now. One that cannot leaves the present one serving: a new directory may be on its way.
-func (b *beaconDaemon) listed(now time.Time) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if err := b.in.ValidAt(now.UnixNano()); err != nil {
+// renew puts a fresh result in force, if there is one. An old one stays as long as it lasts, and is then shown as what it is: expired.
+func (b *beaconDaemon) renew(ctx context.Context) error {
+	encoded, r, err := b.passport.current(ctx, time.Now())
+	if err != nil {
 		return err
 	}
-	if self, ok := b.in.Lookup(b.key.ID()); !ok || !self.ValidAt(now.UnixNano()) {
-		return server.ErrUnlisted
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if r.EvidenceHash == b.result.EvidenceHash {
+		return b.passport.trouble()
 	}
+	if err := b.server.SetAttestation(encoded, b.passport.clockAttested()); err != nil {
+		return err
+	}
+	b.result = r
+	b.log.Info("attestation renewed", "platform", r.Platform, "until", utc(r.ExpiresUnixNS))
 	return nil
 }
 
+func (b *beaconDaemon) attested() attest.Result {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.result
+}
+
 // reload puts the directory of the file into force; one that is refused changes nothing.
-func (b *beaconDaemon) reload(t *beaconTerm) {
+func (b *beaconDaemon) reload() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	d, err := b.trust.openDirectory(b.o.directory, b.in)
 	if err == nil {
-		err = t.server.Reload(d.Directory)
+		err = b.server.Reload(d.Directory)
 	}
 	if err != nil {
 		b.log.Error("reload refused; the directory in force stays", "epoch", b.in.Epoch, "error", err)
 		return
 	}
-	if d.Epoch != b.in.Epoch {
-		b.in, b.last = d.Directory, b.in
-	}
+	b.in = d.Directory
 	b.log.Info("reloaded", "epoch", d.Epoch, "beacons", len(d.Beacons))
 }
 
-// awaitIdle waits for a moment in which nobody is being answered, but not for long.
-func (b *beaconDaemon) awaitIdle(ctx context.Context, t *beaconTerm) {
-	for until := time.Now().Add(idleWait); time.Now().Before(until); {
-		if s := t.server.Stats(); s.InProgress == 0 && s.Handshakes == 0 {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-func sumStats(a, b server.Stats) server.Stats {
-	b.Statements += a.Statements
-	b.Countersigned += a.Countersigned
-	b.Refused += a.Refused
-	reasons := maps.Clone(b.RefusedReasons)
-	if reasons == nil {
-		reasons = map[string]uint64{}
-	}
-	for why, n := range a.RefusedReasons {
-		reasons[why] += n
-	}
-	b.RefusedReasons = reasons
-	return b
-}
-
-// count registers what the servers do not count themselves.
+// count registers what the server does not count itself.
 func (b *beaconDaemon) count() {
 	gauge := func(name, help string, f func() float64) {
 		b.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ursa_beacon_" + name, Help: help}, f))
@@ -368,12 +299,7 @@ func (b *beaconDaemon) count() {
 	gauge("clock_granularity_seconds", "Granularity of the clock that stamps rounds.", func() float64 { return float64(q.GranularityNS) / 1e9 })
 	gauge("clock_error_ratio", "Largest error of the clock's rate.", func() float64 { return float64(q.ErrPPB) / 1e9 })
 	gauge("attestation_expires_seconds", "When the attestation result in use expires, in seconds since 1970.", func() float64 {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		if b.now == nil {
-			return 0
-		}
-		return float64(b.now.result.ExpiresUnixNS) / 1e9
+		return float64(b.attested().ExpiresUnixNS) / 1e9
 	})
 }
 
@@ -390,8 +316,8 @@ func (b *beaconDaemon) status(now time.Time) beaconStatus {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	self, _ := b.in.Lookup(b.key.ID())
-	q, hash, r := b.clock.Quality(), b.in.Hash(), b.now.result
-	st := sumStats(b.retired, b.now.server.Stats())
+	q, hash, r := b.clock.Quality(), b.in.Hash(), b.result
+	st := b.server.Stats()
 	s := beaconStatus{Beacon: b.key.ID(), Place: self.Place, Listen: b.socket.conn.LocalAddr().String(), Path: b.socket.path.String(),
 		UptimeS:     int64(now.Sub(b.began).Seconds()),
 		Clock:       clockStatus{GranularityNS: q.GranularityNS, ErrPPB: q.ErrPPB, CostM: float64(metresOf(int64(2 * q.GranularityNS)))},

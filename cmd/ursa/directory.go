@@ -25,7 +25,7 @@ func directoryCommand() *cobra.Command {
 			"  ursa directory sign dir\n  ursa directory verify dir/directory.ursa --trust dir/trust.json",
 	}
 	cmd.AddCommand(directoryInitCommand(), directoryAddCommand(), directorySignCommand(), directoryVerifyCommand(), directoryShowCommand(),
-		directoryAdmitSimCommand())
+		directoryMakerCommand(), directoryExpectCommand(), directoryAdmitSimCommand())
 	return cmd
 }
 
@@ -33,6 +33,7 @@ func directoryInitCommand() *cobra.Command {
 	var keys keyFlags
 	var name string
 	var signers, threshold int
+	var noSim bool
 	cmd := &cobra.Command{
 		Use:   "init DIR",
 		Short: "Make a constellation: signing keys, trust file, empty draft, simulated platform",
@@ -54,18 +55,19 @@ func directoryInitCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return foundConstellation(cmd, args[0], trustFile{Constellation: name, Threshold: threshold}, signers, protect)
+			return foundConstellation(cmd, args[0], trustFile{Constellation: name, Threshold: threshold}, signers, !noSim, protect)
 		},
 	}
 	keys.register(cmd)
 	cmd.Flags().StringVar(&name, "name", "", "the constellation's `NAME`: attestation results are made for it")
 	cmd.Flags().IntVar(&signers, "keys", 1, "how many keys may sign")
 	cmd.Flags().IntVar(&threshold, "threshold", 1, "how many signatures a directory needs")
+	cmd.Flags().BoolVar(&noSim, "no-sim", false, "make no simulated platform: nothing but real machines will count")
 	return cmd
 }
 
 // foundConstellation makes keys, trust file, draft and simulated platform.
-func foundConstellation(cmd *cobra.Command, dir string, t trustFile, signers int, protect identity.Protector) error {
+func foundConstellation(cmd *cobra.Command, dir string, t trustFile, signers int, sim bool, protect identity.Protector) error {
 	if err := newHome(dir); err != nil {
 		return err
 	}
@@ -79,28 +81,33 @@ func foundConstellation(cmd *cobra.Command, dir string, t trustFile, signers int
 		}
 		t.Roots = append(t.Roots, key.Public())
 	}
-	root, appraiser, err := newSim(filepath.Join(dir, "sim"), t.Constellation)
-	if err != nil {
-		return err
+	var d draft
+	simDir := "none: 'ursa directory maker' and 'add appraiser.json' say what counts"
+	if sim {
+		simDir = filepath.Join(dir, "sim")
+		root, appraiser, err := newSim(simDir, t.Constellation)
+		if err != nil {
+			return err
+		}
+		d = draft{AttestRoots: []publicFile{root}, Appraisers: []publicFile{appraiser}}
+		fmt.Fprintln(cmd.ErrOrStderr(), simNotice)
 	}
-	d := draft{AttestRoots: []publicFile{root}, Appraisers: []publicFile{appraiser}}
 	if err := d.save(dir); err != nil {
 		return err
 	}
 	if err := writeJSON(filepath.Join(dir, trustName), t, 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintln(cmd.ErrOrStderr(), simNotice)
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "constellation  %s: %d of %d keys sign\ntrust          %s, fingerprint %s\nsim            %s\n",
-		t.Constellation, t.Threshold, signers, filepath.Join(dir, trustName), t.fingerprint(), filepath.Join(dir, "sim"))
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "constellation  %s: %d of %d keys sign\ntrust          %s, fingerprint %s\nsim            %s\n",
+		t.Constellation, t.Threshold, signers, filepath.Join(dir, trustName), t.fingerprint(), simDir)
 	return err
 }
 
 func directoryAddCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "add DIR FILE...",
-		Short: "Put beacons and gates into the draft: the public files that their init wrote",
-		Long: "Puts the public file of a beacon (beacon.json) or a gate (gate.json) into the draft of DIR. An entry of the same key is\n" +
+		Short: "Put beacons, gates and appraisers into the draft: the public files that their init wrote",
+		Long: "Puts the public file of a beacon (beacon.json), a gate (gate.json) or an appraiser (appraiser.json) into the draft of DIR. An entry of the same key is\n" +
 			"replaced. Compare the id with its owner by a way of its own, and the position with the survey: signatures vouch for both.",
 		Example: "  ursa directory add dir frankfurt/beacon.json gate/gate.json",
 		Args:    cobra.MinimumNArgs(2),

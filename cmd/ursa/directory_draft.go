@@ -30,6 +30,7 @@ type draft struct {
 	Gates       []publicFile      `json:"gates"`
 	Appraisers  []publicFile      `json:"appraisers"`
 	AttestRoots []publicFile      `json:"attest_roots_sim"`
+	Makers      []makerFile       `json:"makers,omitempty"`
 	Quarantine  []draftQuarantine `json:"quarantine,omitempty"`
 }
 
@@ -51,13 +52,16 @@ type beaconFile struct {
 	Domains []string      `json:"domains"`
 	Address string        `json:"address"`
 	Attest  []attestation `json:"attest"`
+	// ClockSource is the kernel's name of the clock by which it times, as its evidence says; empty where evidence does not cover it.
+	ClockSource string `json:"clock_source,omitempty"`
 }
 
 // attestation is what evidence of a platform must look like.
 type attestation struct {
-	Platform     string      `json:"platform"`
-	Measurements []hexString `json:"measurements"`
-	MinTCB       uint64      `json:"min_tcb"`
+	Platform     string        `json:"platform"`
+	Measurements []hexString   `json:"measurements"`
+	MinTCB       uint64        `json:"min_tcb"`
+	Machines     []machineName `json:"machines,omitempty"` // that it may come from; none: any
 }
 
 func readDraft(dir string) (*draft, error) {
@@ -73,9 +77,12 @@ func (d *draft) save(dir string) error { return writeJSON(filepath.Join(dir, dra
 
 // add puts a public file in, in place of an entry of the same key, and tells what it was.
 func (d *draft) add(path string) (line string, err error) {
-	p, err := readPublic(path, identity.RoleBeacon, identity.RoleGate)
+	p, err := readPublic(path, identity.RoleBeacon, identity.RoleGate, identity.RoleAppraiser)
 	if err != nil {
 		return "", err
+	}
+	if p.Role == identity.RoleAppraiser {
+		return d.addAppraiser(p), nil
 	}
 	if p.Role == identity.RoleGate {
 		d.Gates = put(d.Gates, p, func(q publicFile) identity.ID { return q.ID })
@@ -85,7 +92,7 @@ func (d *draft) add(path string) (line string, err error) {
 	if err := readJSON(path, "a beacon's public file", &b); err != nil {
 		return "", err
 	}
-	if _, err := b.entry(time.Now(), time.Now().Add(time.Hour)); err != nil {
+	if _, err := b.entry(time.Now(), time.Now().Add(time.Hour)); err != nil && !errors.Is(err, errNoExpectation) {
 		return "", fmt.Errorf("%s: %w", path, err)
 	}
 	d.Beacons = put(d.Beacons, b, func(q beaconFile) identity.ID { return q.ID })
@@ -117,6 +124,9 @@ func (b beaconFile) entry(from, to time.Time) (directory.Beacon, error) {
 	for _, a := range b.Attest {
 		e.Attest = append(e.Attest, a.expectation())
 	}
+	if b.Attest == nil && b.ClockSource != "" {
+		return directory.Beacon{}, fmt.Errorf("%w: 'ursa directory expect' computes it from manifests", errNoExpectation)
+	}
 	alone := directory.Directory{Epoch: 1, IssuedUnixNS: from.UnixNano(), ExpiresUnixNS: to.UnixNano(), Beacons: []directory.Beacon{e}}
 	alone.Sort()
 	if _, err := directory.Sign(&alone); err != nil {
@@ -129,6 +139,9 @@ func (a attestation) expectation() directory.Expectation {
 	e := directory.Expectation{Platform: a.Platform, MinTCB: a.MinTCB}
 	for _, m := range a.Measurements {
 		e.Measurements = append(e.Measurements, m)
+	}
+	for _, m := range a.Machines {
+		e.Machines = append(e.Machines, m)
 	}
 	return e
 }
@@ -159,6 +172,9 @@ func (d *draft) directory(now time.Time, valid time.Duration) (*directory.Direct
 			return nil, err
 		}
 		out.AttestRoots = append(out.AttestRoots, directory.AttestRoot{Platform: string(attest.Sim), Key: key})
+	}
+	for _, m := range d.Makers {
+		out.AttestRoots = append(out.AttestRoots, directory.AttestRoot{Platform: m.Platform, Key: m.Certificate})
 	}
 	for _, q := range d.Quarantine {
 		out.Quarantine = append(out.Quarantine, directory.Quarantine{Beacon: q.Beacon, SinceUnixNS: q.Since.UnixNano(), Reason: q.Reason})

@@ -150,7 +150,7 @@ func TestProcessesWrongUse(t *testing.T) {
 		{"directory init " + s.path("x") + " --name x --passphrase-file " + open, exitFailed, "chmod 600"},
 		{"directory init " + s.path("x") + " --name x --key-command false", exitFailed, `key-command "false"`},
 		{"directory add " + dir, exitUsage, "at least 2"},
-		{"directory add " + dir + " " + s.path("core", corePublicName), exitFailed, "the key of a beacon or gate is needed"},
+		{"directory add " + dir + " " + s.path("core", corePublicName), exitFailed, "the key of a beacon or gate or appraiser is needed"},
 		{"directory add " + s.path("none") + " " + s.path("b1", beaconPublicName), exitFailed, "'ursa directory init"},
 		{"directory sign " + dir + " --valid 1s" + pass, exitUsage, "a minute to ten years"},
 		{"directory sign " + dir + " --passphrase-file " + s.path("none"), exitFailed, "none"},

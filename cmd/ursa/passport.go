@@ -120,23 +120,29 @@ func (s *simPlatform) admit(ctx context.Context, id identity.ID, now time.Time) 
 }
 
 // passportFlags say where a beacon or core has its attestation result from.
-type passportFlags struct{ file, simDir string }
+type passportFlags struct {
+	file, simDir string
+	machine      machineFlags
+}
 
 func (p *passportFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&p.file, "attest-result", "", "`FILE` with the appraiser's result about this key; read again whenever half of its life is over")
 	cmd.Flags().StringVar(&p.simDir, "sim-dir", "", "attest on the simulated platform of `DIR`, again and again; proves nothing about hardware")
+	p.machine.register(cmd)
 }
 
 // passport is an attestation result that is kept fresh: a result lives at most an hour.
 type passport struct {
-	id   identity.ID
-	file string
-	sim  *simPlatform
+	id      identity.ID
+	file    string
+	sim     *simPlatform
+	machine *ownMachine // nil: somebody else collects
 
 	mu     sync.Mutex // guards what follows
 	bytes  []byte
 	result attest.Result
-	stale  bool // a new one is wanted before half of its life is over
+	stale  bool  // a new one is wanted before half of its life is over
+	last   error // of the latest attempt to renew
 }
 
 // The refusals of a passport.
@@ -146,18 +152,58 @@ var (
 )
 
 func (p *passportFlags) check() error {
+	if p.machine.platform != "" {
+		if p.simDir != "" || (p.machine.service == "") == (p.file == "") {
+			return usagef("--attest %s: say --service HOST:PORT with --appraiser FILE, or --attest-result FILE where results are carried by hand", p.machine.platform)
+		}
+		return p.machine.check()
+	}
 	if (p.file == "") == (p.simDir == "") {
-		return usagef("give either --attest-result FILE or --sim-dir DIR: without attestation nobody believes this key")
+		return usagef("give --attest PLATFORM, --attest-result FILE or --sim-dir DIR: without attestation nobody believes this key")
 	}
 	return nil
 }
 
-// open gets the first result.
+// open is for keys without a machine of their own: results come from a file, or from the simulated platform.
 func (p *passportFlags) open(ctx context.Context, id identity.ID) (*passport, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	out := &passport{id: id, file: p.file}
+	if p.machine.platform != "" {
+		return nil, usagef("--attest %s cannot be used here: use --attest-result FILE", p.machine.platform)
+	}
+	return p.begin(ctx, &passport{id: id, file: p.file})
+}
+
+// openBeacon measures a beacon's program, clock source and configured position, if this machine attests.
+func (p *passportFlags) openBeacon(ctx context.Context, dir string, key *identity.Private) (*passport, error) {
+	return p.openKey(ctx, dir, key, func() (*attest.Configuration, error) { return beaconConfiguration(dir) })
+}
+
+// openCore measures the program of a core, if this machine attests.
+func (p *passportFlags) openCore(ctx context.Context, dir string, key *identity.Private) (*passport, error) {
+	return p.openKey(ctx, dir, key, func() (*attest.Configuration, error) { return nil, nil })
+}
+
+func (p *passportFlags) openKey(ctx context.Context, dir string, key *identity.Private, configuration func() (*attest.Configuration, error)) (*passport, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	out := &passport{id: key.ID(), file: p.file}
+	if p.machine.platform != "" {
+		c, err := configuration()
+		if err != nil {
+			return nil, err
+		}
+		if out.machine, err = p.machine.open(ctx, dir, key, c); err != nil {
+			return nil, err
+		}
+	}
+	return p.begin(ctx, out)
+}
+
+// begin fetches the first result.
+func (p *passportFlags) begin(ctx context.Context, out *passport) (*passport, error) {
 	if p.simDir != "" {
 		var err error
 		if out.sim, err = openSim(p.simDir); err != nil {
@@ -168,6 +214,26 @@ func (p *passportFlags) open(ctx context.Context, id identity.ID) (*passport, er
 	return out, err
 }
 
+// close closes the way to the machine's TPM.
+func (p *passport) close() {
+	if p.machine != nil {
+		p.machine.close()
+	}
+}
+
+// evidence makes evidence for those who look before they rely; nil: there is none to show.
+func (p *passport) evidence() func(ctx context.Context, nonce [32]byte) ([]byte, error) {
+	if p.machine == nil {
+		return nil
+	}
+	return func(ctx context.Context, nonce [32]byte) ([]byte, error) {
+		return attest.Collect(ctx, p.machine, p.id, nonce)
+	}
+}
+
+// clockAttested says that evidence covers the source of time.
+func (p *passport) clockAttested() bool { return p.machine != nil && p.machine.configured }
+
 // current returns the encoded result and what it says. Once half of its life is over a new one is fetched; if there is none, the old
 // one does as long as it lasts.
 func (p *passport) current(ctx context.Context, now time.Time) ([]byte, attest.Result, error) {
@@ -177,6 +243,7 @@ func (p *passport) current(ctx context.Context, now time.Time) ([]byte, attest.R
 		return p.bytes, p.result, nil
 	}
 	b, r, err := p.fetch(ctx, now)
+	p.last = err
 	switch {
 	case err == nil:
 		p.bytes, p.result, p.stale = b, r, false
@@ -184,6 +251,13 @@ func (p *passport) current(ctx context.Context, now time.Time) ([]byte, attest.R
 		return nil, attest.Result{}, err
 	}
 	return p.bytes, p.result, nil
+}
+
+// trouble is why the result in use could not be renewed, if it could not.
+func (p *passport) trouble() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last
 }
 
 // forget makes the next call fetch a new result.
@@ -199,10 +273,13 @@ func halfLife(r attest.Result) time.Time {
 }
 
 func (p *passport) fetch(ctx context.Context, now time.Time) (b []byte, r attest.Result, err error) {
-	if p.sim != nil {
+	switch {
+	case p.sim != nil:
 		b, err = p.sim.admit(ctx, p.id, now)
-	} else {
+	case p.file != "":
 		b, err = readLimited(p.file, attest.MaxResultSize)
+	default:
+		b, err = p.machine.appraised(ctx)
 	}
 	if err != nil {
 		return nil, r, err

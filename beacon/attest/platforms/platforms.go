@@ -120,3 +120,15 @@ func amdRoots(list []*x509.Certificate) ([]snp.Root, error) {
 	}
 	return out, nil
 }
+
+// Endorsement is how TPMs are believed that come to be enrolled: by the makers that the directory lists. Roots that cannot be read are
+// left out here; Verifiers reports them.
+func Endorsement(d *directory.Directory, c Config) tpm.Endorsement {
+	e := tpm.Endorsement{CRLs: c.CRLs}
+	for _, r := range d.AttestRoots {
+		if cert, err := x509.ParseCertificate(r.Key); err == nil && r.Platform == string(attest.TPM) {
+			e.Roots = append(e.Roots, cert)
+		}
+	}
+	return e
+}
