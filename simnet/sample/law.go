@@ -74,7 +74,7 @@ type joint struct {
 // cell is a piece of the core's law: its share and the wait in its middle.
 type cell struct{ share, wait float64 }
 
-// cells cuts the core's law where its table has knots, every fourth.
+// cells cuts the core's law where its table has knots, every eighth.
 func (j *joint) cells() []cell {
 	var out []cell
 	from := 0.0
@@ -82,10 +82,10 @@ func (j *joint) cells() []cell {
 		out = append(out, cell{to - from, j.c.at((from + to) / 2)})
 		from = to
 	}
-	for i := 0; i < knots; i += 4 {
+	for i := 0; i < knots; i += 8 {
 		cut(argument(i))
 	}
-	for i := knots - 5; i >= 0; i -= 4 {
+	for i := knots - 9; i >= 0; i -= 8 {
 		cut(1 - argument(i))
 	}
 	return out

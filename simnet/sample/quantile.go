@@ -12,7 +12,7 @@ type quantile struct {
 
 const (
 	octaves  = 24
-	stepBits = 5
+	stepBits = 6
 	steps    = 1 << stepBits
 	knots    = octaves*steps + 1
 	shift    = 52 - stepBits
