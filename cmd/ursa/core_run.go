@@ -18,6 +18,7 @@ import (
 	"github.com/quic-go/quic-go"
 	"github.com/spf13/cobra"
 
+	"github.com/ursa-virtual/ursa/beacon/attest/tpm"
 	"github.com/ursa-virtual/ursa/beacon/exchange"
 	"github.com/ursa-virtual/ursa/beacon/prober"
 	"github.com/ursa-virtual/ursa/beacon/timing"
@@ -133,7 +134,7 @@ func (a *coreAgent) openProver(ctx context.Context, o coreOptions, mode exchange
 	if a.key, err = identity.LoadKey(filepath.Join(o.dir, coreKeyName), protect); err != nil {
 		return err
 	}
-	pass, err := o.passport.open(ctx, a.key.ID())
+	pass, err := o.passport.openCore(ctx, o.dir, a.key)
 	if err != nil {
 		return err
 	}
@@ -150,6 +151,8 @@ func (a *coreAgent) openProver(ctx context.Context, o coreOptions, mode exchange
 		return fmt.Errorf("cannot open a socket for the beacons: %w", err)
 	}
 	a.closers = append(a.closers, func() { _ = socket.Close() })
+	a.closers = append(a.closers, pass.close)
+	history := &tpm.Clocks{} // of the beacons' TPMs, as long as this process lives
 	cfg := prober.Config{Key: a.key, Socket: socket, Clock: clock, Mode: mode, Progress: probing}
 	a.prover = &prober.Committee{Prepare: func(ctx context.Context) (prober.Config, error) {
 		d, err := trust.openDirectory(o.directory, nil)
@@ -158,6 +161,9 @@ func (a *coreAgent) openProver(ctx context.Context, o coreOptions, mode exchange
 		}
 		now := cfg // a copy: the next proof may rest on another directory and another result
 		now.Directory = d.Directory
+		if now.Appraise, err = inspectorOf(trust, d.Directory, history); err != nil {
+			return cfg, err
+		}
 		now.Attestation, _, err = pass.current(ctx, time.Now())
 		return now, err
 	}}
