@@ -107,10 +107,14 @@ func (c *Core) Move(to world.Place) {
 	}
 }
 
-// Prove lets the core ask for a lease once and returns what the gate decided. A denial is a decision; an error says that it did not
-// come to one.
+// Prove lets the core ask for a lease and returns what the gate decided. A denial is a decision; an error says that it did not come to
+// one, though the core tried again once, as an agent does: a connection to the gate that has long been idle is found dead only when
+// it is used.
 func (c *Core) Prove(ctx context.Context) (Decided, error) {
 	err := c.Agent.Obtain(ctx)
+	if no := (*core.Denied)(nil); err != nil && !errors.As(err, &no) && ctx.Err() == nil {
+		err = c.Agent.Obtain(ctx)
+	}
 	d, decided := c.stage.take(c.Key.ID())
 	var no *core.Denied
 	switch {

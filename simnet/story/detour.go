@@ -40,6 +40,14 @@ func (d *detour) join(a, b netip.Addr, oneWay time.Duration) {
 	d.joined[[2]netip.Addr{a, b}], d.joined[[2]netip.Addr{b, a}] = oneWay, oneWay
 }
 
+// own is the delay of two hosts that were joined.
+func (d *detour) own(a, b netip.Addr) (oneWay time.Duration, ok bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	oneWay, ok = d.joined[[2]netip.Addr{a, b}]
+	return oneWay, ok
+}
+
 // Delay implements fabric.Path.
 func (d *detour) Delay(from, to netip.AddrPort, size int, rnd *rand.Rand) (time.Duration, bool) {
 	return d.DelayAt(0, from, to, size, rnd)
@@ -47,10 +55,7 @@ func (d *detour) Delay(from, to netip.AddrPort, size int, rnd *rand.Rand) (time.
 
 // DelayAt implements fabric.TimedPath.
 func (d *detour) DelayAt(now time.Duration, from, to netip.AddrPort, size int, rnd *rand.Rand) (time.Duration, bool) {
-	d.mu.RLock()
-	own, ok := d.joined[[2]netip.Addr{from.Addr(), to.Addr()}]
-	d.mu.RUnlock()
-	if ok {
+	if own, ok := d.own(from.Addr(), to.Addr()); ok {
 		return own, false
 	}
 	a, okA := d.At(from.Addr())

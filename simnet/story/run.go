@@ -46,6 +46,7 @@ type play struct {
 	floods  []func(stop <-chan struct{})
 	trusted bool // nobody holds a clock or a key: then no statement may be shorter than its path
 	results map[string]*result
+	line    int // of the act that happens
 	report  Report
 }
 
@@ -59,7 +60,8 @@ type result struct {
 	stage.Decided
 	err         error
 	falseAccept bool
-	reported    bool // the story said so
+	reported    bool     // the story said so
+	before      [32]byte // the challenge that the core had answered last
 }
 
 // String says what became of it.
@@ -170,6 +172,7 @@ func (p *play) resolver(core string) func(context.Context, string) (net.Addr, er
 
 // act lets one line happen.
 func (p *play) act(ctx context.Context, a act) error {
+	p.line = a.line
 	switch {
 	case a.power != nil:
 		if err := a.power.apply(p, a.power.args); err != nil {
@@ -230,7 +233,7 @@ func (p *play) proveAll(ctx context.Context, names []string) error {
 	for i, name := range names {
 		p.settle(name)
 		c := p.stage.Core(name)
-		results[i] = &result{}
+		results[i] = &result{before: answered(c).Asked.Hash()}
 		proving.Go(func() { results[i].Decided, results[i].err = c.Prove(ctx) })
 	}
 	proving.Wait()
@@ -247,7 +250,7 @@ func (p *play) proveAll(ctx context.Context, names []string) error {
 func (p *play) settle(name string) {
 	if r := p.results[name]; r != nil && r.falseAccept && !r.reported {
 		r.reported = true
-		p.say(false, len(p.acts), "no false accept of "+name, r.String())
+		p.say(false, p.line, "no false accept of "+name, r.String())
 	}
 }
 
@@ -258,11 +261,10 @@ func (p *play) look(name string) {
 		r.falseAccept = true
 		p.report.FalseAccepts++
 	}
-	shows, ok := c.Prover.(interface{ Last() prober.Outcome })
-	if !ok {
-		return
+	out := answered(c)
+	if out.Asked.Hash() == r.before {
+		return // it did not come to a new proof
 	}
-	out := shows.Last()
 	p.tally.Add("silent", int64(len(out.Failures)))
 	p.tally.Add("statements", int64(len(out.Answers)))
 	for _, a := range out.Answers {
@@ -270,11 +272,19 @@ func (p *play) look(name string) {
 		if st := a.Statement; ok && min(st.RTTBeaconMinNS, st.RTTCoreMinNS) < int64(least) {
 			p.tally.Add("lies", 1)
 			if p.trusted {
-				p.say(false, len(p.acts), "no round trip is shorter than its path", fmt.Sprintf("%s and %s: %d ns, light and fibre need %d",
+				p.say(false, p.line, "no round trip is shorter than its path", fmt.Sprintf("%s and %s: %d ns, light and fibre need %d",
 					a.Beacon.Place, name, min(st.RTTBeaconMinNS, st.RTTCoreMinNS), int64(least)))
 			}
 		}
 	}
+}
+
+// answered is what the committee of a core's newest proof answered.
+func answered(c *stage.Core) prober.Outcome {
+	if shows, ok := c.Prover.(interface{ Last() prober.Outcome }); ok {
+		return shows.Last()
+	}
+	return prober.Outcome{}
 }
 
 // outside says whether a machine with the core's key stands outside the permitted region.
@@ -297,8 +307,8 @@ func (p *play) least(c *stage.Core, address string) (time.Duration, bool) {
 		return 0, false
 	}
 	at, ok := p.stage.Ground.At(to.Addr())
-	if !ok {
-		return 0, false
+	if own, joined := p.path.own(c.Probe.AddrPort().Addr(), to.Addr()); joined || !ok {
+		return 2 * own, joined
 	}
 	there, ok1 := p.path.oneWay(c.Stands, at)
 	back, ok2 := p.path.oneWay(at, c.Stands)
