@@ -54,6 +54,7 @@ type Log struct {
 
 	mu     sync.Mutex // guards what follows
 	size   uint64     // of the newest published checkpoint
+	held   uint64     // leaves that are durable in the log
 	failed error      // the log does not follow the source any more
 	wait   chan struct{}
 }
@@ -228,7 +229,19 @@ func (l *Log) follow(ctx context.Context) error {
 		}
 		next = to
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if next > l.held {
+		l.held = next
+		l.wake()
+	}
 	return nil
+}
+
+// wake lets those who wait look again. The caller holds mu.
+func (l *Log) wake() {
+	close(l.wait)
+	l.wait = make(chan struct{})
 }
 
 // publish wakes those who wait for a checkpoint.
@@ -241,8 +254,7 @@ func (l *Log) publish(ctx context.Context) {
 	defer l.mu.Unlock()
 	if cp.Size > l.size {
 		l.size = cp.Size
-		close(l.wait)
-		l.wait = make(chan struct{})
+		l.wake()
 	}
 }
 
@@ -250,26 +262,36 @@ func (l *Log) fail(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.failed = err
-	close(l.wait)
-	l.wait = make(chan struct{})
+	l.wake()
 }
 
 // Await returns when the leaf is under a published checkpoint.
 func (l *Log) Await(ctx context.Context, index uint64) error {
+	return l.until(ctx, index, "published", func() bool { return l.size > index })
+}
+
+// Integrated returns when the leaf is durable in the log's tiles; a checkpoint
+// shows it later.
+func (l *Log) Integrated(ctx context.Context, index uint64) error {
+	return l.until(ctx, index, "in the log", func() bool { return l.held > index })
+}
+
+// until waits for something that is looked at under mu.
+func (l *Log) until(ctx context.Context, index uint64, what string, is func() bool) error {
 	l.Kick()
 	for {
 		l.mu.Lock()
-		size, failed, wait := l.size, l.failed, l.wait
+		reached, failed, wait := is(), l.failed, l.wait
 		l.mu.Unlock()
 		switch {
-		case size > index:
+		case reached:
 			return nil
 		case failed != nil:
 			return failed
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("ledger: leaf %d is not published yet: %w", index, ctx.Err())
+			return fmt.Errorf("ledger: leaf %d is not %s yet: %w", index, what, ctx.Err())
 		case <-l.done:
 			return ErrLogClosed
 		case <-wait:

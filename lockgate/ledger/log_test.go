@@ -92,6 +92,9 @@ func TestLeavesArePublishedInOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.append(300) // over the end of a tile
+	if err := l.Integrated(t.Context(), 302); err != nil {
+		t.Fatal(err)
+	}
 	await(t, l, 302)
 	for _, i := range []uint64{0, 2, 255, 256, 302} {
 		inc, err := l.Inclusion(t.Context(), i)

@@ -1,0 +1,239 @@
+package bench
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/ursa-virtual/ursa/beacon/statement"
+	"github.com/ursa-virtual/ursa/lockgate/grant"
+	"github.com/ursa-virtual/ursa/lockgate/grant/stage"
+	"github.com/ursa-virtual/ursa/lockgate/keys"
+	"github.com/ursa-virtual/ursa/lockgate/lock"
+	"github.com/ursa-virtual/ursa/lockgate/policy"
+	"github.com/ursa-virtual/ursa/lockgate/store"
+	"github.com/ursa-virtual/ursa/topology/identity"
+)
+
+// work is a run under way.
+type work struct {
+	cfg   Config
+	r     *Report
+	steps float64 // done, of what say is called for
+	total float64 // of them
+}
+
+func (w *work) say(what string) {
+	w.steps++
+	w.cfg.Progress(what, min(w.steps/w.total, 1))
+}
+
+// all measures one after the other.
+func (w *work) all(ctx context.Context, stores []opener) error {
+	w.total = float64(len(stores)*6 + 4)
+	for _, o := range stores {
+		if err := w.gate(ctx, o); err != nil {
+			return err
+		}
+	}
+	if err := w.verify(ctx); err != nil {
+		return err
+	}
+	for _, o := range stores {
+		if err := w.commits(ctx, o); err != nil {
+			return err
+		}
+	}
+	if err := w.ledger(ctx); err != nil {
+		return err
+	}
+	w.say("the lock")
+	return w.lock()
+}
+
+// processorTime is what this process has used of its processors.
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// verify measures decisions, one after the other on one processor.
+func (w *work) verify(ctx context.Context) error {
+	const n = 96
+	s, p, err := setting(99)
+	if err != nil {
+		return err
+	}
+	st, err := store.OpenSQLite(ctx, filepath.Join(w.cfg.Dir, "verify.db"), store.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = st.Close() }()
+	g, err := grant.New(ctx, grant.Config{Key: s.GateKey, Store: st, Directory: s.Directory, Policy: p, TTL: statement.MaxTTL})
+	if err != nil {
+		return err
+	}
+	cases := make([]grant.Case, 0, n)
+	requests, err := w.prepare(ctx, s, g, n)
+	if err != nil {
+		return err
+	}
+	for _, r := range requests {
+		c, err := caseOf(ctx, s, p, st, r)
+		if err != nil {
+			return err
+		}
+		cases = append(cases, c)
+	}
+	w.say("verification")
+	statements := 0
+	measure := func(how string, roots, results *identity.RootCache) error {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		began := processorTime()
+		for _, c := range cases {
+			c.Expect.Roots, c.Results = roots, results
+			f := grant.Decide(c)
+			if f.RefusedBy != "" {
+				return fmt.Errorf("bench: refused by %s: %s", f.RefusedBy, f.Reason)
+			}
+			statements = len(f.Verified.Facts)
+		}
+		took := (processorTime() - began) / n
+		runtime.ReadMemStats(&after)
+		v := Verify{How: how, Statements: statements, MicroS: us(took), PerSecond: float64(time.Second) / float64(took), Against: 1,
+			AllocatedKB: float64(after.TotalAlloc-before.TotalAlloc) / n / 1024}
+		if len(w.r.Verify) > 0 {
+			v.Against = w.r.Verify[0].MicroS / v.MicroS
+		}
+		w.r.Verify = append(w.r.Verify, v)
+		return nil
+	}
+	if err := measure("each signature, nothing remembered", nil, nil); err != nil {
+		return err
+	}
+	roots, results := identity.NewRootCache(0), identity.NewRootCache(0)
+	for range 2 {
+		if err := measure("beacons' roots and appraisers' results known", roots, results); err != nil {
+			return err
+		}
+	}
+	w.r.Verify = append(w.r.Verify[:1], w.r.Verify[2:]...) // the first time they were not known yet
+	return w.issue(s, cases[0])
+}
+
+// caseOf is what a gate would decide on.
+func caseOf(ctx context.Context, s *stage.Stage, p policy.Policy, st store.Store, r grant.Request) (grant.Case, error) {
+	a, err := st.Account(ctx, r.Core)
+	if err != nil {
+		return grant.Case{}, err
+	}
+	claim, err := statement.DecodeProof(r.Proof)
+	if err != nil {
+		return grant.Case{}, err
+	}
+	ch, err := statement.DecodeChallenge(claim.Challenge.Payload)
+	if err != nil {
+		return grant.Case{}, err
+	}
+	permit, _, err := grant.Permit(p.Permit)
+	if err != nil {
+		return grant.Case{}, err
+	}
+	return grant.Case{Request: r, Account: a, Policy: p, Permit: permit, Age: time.Second, Available: 1 << 40,
+		Expect: statement.Expect{Directory: s.Directory, Gate: s.GateKey.ID(), Core: r.Core, NonceG: ch.NonceG, PolicyHash: ch.PolicyHash,
+			NowUnixNS: time.Now().UnixNano()}}, nil
+}
+
+// issue measures leases.
+func (w *work) issue(s *stage.Stage, c grant.Case) error {
+	core, err := identity.ParsePublic(c.Account.Public)
+	if err != nil {
+		return err
+	}
+	t := keys.Terms{Serial: [16]byte{1}, RequestID: [16]byte{2}, Core: core.ID(), LockNonce: [32]byte{3}, LockSeq: 1, Units: 50,
+		Class: uint8(lock.Full), PerMille: 1000, PolicyHash: [32]byte{3}, ChallengeHash: [32]byte{4}, ProofHash: [32]byte{5},
+		IssuedUnixNS: 1000, NotAfterUnixNS: 2000, TOffMS: 100, Steps: 1}
+	const n = 200
+	began := processorTime()
+	for range n {
+		if _, _, err := keys.Issue(s.GateKey, core, t, lock.Key{8}); err != nil {
+			return err
+		}
+	}
+	w.r.IssueUS = us(processorTime()-began) / n
+	return nil
+}
+
+// commits measures a store alone: with one client, with many that each wait for
+// a transaction of their own, and with many that share.
+func (w *work) commits(ctx context.Context, o opener) error {
+	for _, c := range []struct {
+		name           string
+		clients, batch int
+	}{{"one client", 1, 0}, {"one transaction each", w.cfg.Clients, 1}, {"group commit", w.cfg.Clients, 0}} {
+		w.say(o.name + ", " + c.name)
+		st, err := o.open(ctx, c.batch)
+		if err != nil {
+			return err
+		}
+		out, err := commit(ctx, st, c.clients, min(w.cfg.Grants, 40*c.clients+400))
+		_ = st.Close()
+		if err != nil {
+			return err
+		}
+		out.Store, out.Clients = o.name+", "+c.name, c.clients
+		w.r.Commit = append(w.r.Commit, out)
+	}
+	return nil
+}
+
+// commit makes n grants, each client for a core of its own.
+func commit(ctx context.Context, st store.Store, clients, n int) (Commit, error) {
+	core := func(i int) (id [32]byte) {
+		id[0] = 0xb0
+		binary.BigEndian.PutUint32(id[1:], uint32(i))
+		return id
+	}
+	if _, err := rush(64, clients, func(i int) error {
+		id := core(i)
+		return st.Enrol(ctx, store.Account{Core: id, Chip: id, Tenant: "bench", Platform: "sim", Public: []byte("p"), Enabled: true, Budget: 1 << 50})
+	}); err != nil {
+		return Commit{}, err
+	}
+	took := &times{}
+	each := max(n/clients, 1)
+	began := time.Now()
+	_, err := rush(clients, clients, func(i int) error {
+		for k := range each {
+			at := time.Now()
+			if _, err := st.Grant(ctx, nth(core(i), uint64(i), uint64(k)+1)); err != nil {
+				return err
+			}
+			took.add(time.Since(at))
+		}
+		return nil
+	})
+	if err != nil {
+		return Commit{}, err
+	}
+	return Commit{PerSecond: float64(each*clients) / time.Since(began).Seconds(), Latency: latency(took.list)}, nil
+}
+
+// nth is a core's n-th grant, as large as a real one.
+func nth(core [32]byte, client, n uint64) store.Grant {
+	g := store.Grant{Core: core, Chip: core, LockSeq: n, PrevSeq: n - 1, Units: 1, AtUnixNS: int64(n),
+		Response: make([]byte, 5<<10), Leaf: make([]byte, 240)}
+	for _, b := range [][]byte{g.RequestID[:], g.RequestHash[:], g.Nonce[:], g.LockNonce[:], g.ProofHash[:], g.PrevProof[:]} {
+		binary.BigEndian.PutUint64(b, client+1)
+		binary.BigEndian.PutUint64(b[8:], n)
+	}
+	return g
+}
