@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ursa-virtual/ursa/beacon/attest"
 	"github.com/ursa-virtual/ursa/beacon/exchange"
 	"github.com/ursa-virtual/ursa/beacon/prober"
 	"github.com/ursa-virtual/ursa/beacon/server"
@@ -41,7 +42,9 @@ type Config struct {
 	Dir    string                                               // of the gate's store
 	Budget lock.Units                                           // of the core's chip
 	Want   lock.Units                                           // units that the core asks for at a time
-	Clock  stamp.Clock                                          // of beacons and core; nil: the host's, or Go's where time is virtual
+	// Machines are what beacons and core run on; nil: the simulated platform, which proves nothing about hardware.
+	Machines stage.Machines
+	Clock    stamp.Clock // of beacons and core; nil: the host's, or Go's where time is virtual
 
 	Probing func(prober.Event)                      // told of each beacon's exchange; may be nil
 	Events  func(core.Event)                        // told what the core's agent does; may be nil
@@ -91,7 +94,10 @@ func (b *Box) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if b.made, err = stage.Found(ctx, Audience, sites, 1, time.Now()); err != nil {
+	if b.cfg.Machines == nil {
+		b.cfg.Machines = stage.Simulated(time.Now())
+	}
+	if b.made, err = stage.FoundOn(ctx, b.cfg.Machines, Audience, sites, 1, time.Now()); err != nil {
 		return err
 	}
 	if err := b.serveBeacons(); err != nil {
@@ -145,7 +151,7 @@ func (b *Box) serveBeacons() error {
 	b.onClose(func() { cancel(); running.Wait() })
 	for i, conn := range b.beacons {
 		cfg := server.Config{Key: b.made.Beacons[i].Key, Directory: b.made.Directory, Attestation: b.made.Beacons[i].Result,
-			Clock: b.cfg.Clock, Limits: limits(), Drain: time.Millisecond}
+			Clock: b.cfg.Clock, Limits: limits(), Drain: time.Millisecond, Evidence: b.made.Beacons[i].Evidence()}
 		if b.cfg.Scene.Attack == adversary.LyingBeacon && i == liar {
 			clock, err := b.slowClock()
 			if err != nil {
@@ -185,7 +191,7 @@ func (b *Box) serveGate(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	err = b.Gate.Enrol(ctx, b.made.Cores[0].Key.Public(), store.Account{Chip: b.made.Cores[0].Chip, Tenant: "box", Platform: "sim", Enabled: true, Budget: b.cfg.Budget})
+	err = b.Gate.Enrol(ctx, b.made.Cores[0].Key.Public(), store.Account{Chip: b.made.Cores[0].Chip, Tenant: "box", Platform: string(b.made.Platform), Enabled: true, Budget: b.cfg.Budget})
 	if err != nil {
 		return "", err
 	}
@@ -227,6 +233,11 @@ func (b *Box) makeCore(gateAddress string) error {
 	b.core = []*fabric.Endpoint{probe, talk}
 	cfg := prober.Config{Key: b.made.Cores[0].Key, Directory: b.made.Directory, Conn: probe, Clock: b.cfg.Clock, Attestation: b.made.Cores[0].Result,
 		Progress: b.cfg.Probing, Resolve: resolve}
+	if b.made.Platform != attest.Sim {
+		if cfg.Appraise, err = b.made.Inspect(Audience); err != nil {
+			return err
+		}
+	}
 	if err := b.arm(&cfg, probe); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -20,11 +21,24 @@ const surveyMM = 3_000
 // validity of everything that a stage signs for itself: longer than any run, and no longer.
 const validity = 24 * time.Hour
 
-// Machine is one simulated machine with its key and what the appraiser says of it.
+// Machine is one machine with its key and what the appraiser says of it.
 type Machine struct {
 	Key    *identity.Private
 	Chip   [32]byte
 	Result []byte // encoded attestation result
+
+	Attester attest.Attester       // the machine itself, for fresh evidence
+	Expect   directory.Expectation // what that must look like
+}
+
+// Evidence makes evidence of the machine for those who look before they rely; nil on the simulated platform, which proves nothing.
+func (m Machine) Evidence() func(ctx context.Context, nonce [32]byte) ([]byte, error) {
+	if m.Attester == nil || m.Attester.Platform() == attest.Sim {
+		return nil
+	}
+	return func(ctx context.Context, nonce [32]byte) ([]byte, error) {
+		return attest.Collect(ctx, m.Attester, m.Key.ID(), nonce)
+	}
 }
 
 // Site is where a beacon stands according to the directory, and how it is reached.
@@ -43,17 +57,33 @@ type Constellation struct {
 	Directory *directory.Directory
 	Beacons   []Machine // in the order of the sites
 	Cores     []Machine
-	Expect    []directory.Expectation // what a policy accepts
+	Expect    []directory.Expectation // what a policy accepts of cores
+	Platform  attest.Platform
+	Verifier  attest.Verifier // of the platform's evidence
 }
 
 // measurement stands for the build that beacons and cores pretend to run on the simulated platform.
 var measurement = identity.Hash("box measurement", []byte("ursa"))
 
-// Found makes the keys, lets every machine attest for an audience and signs the directory of the sites.
+// Found makes the keys, lets every simulated machine attest for an audience and signs the directory of the sites.
 func Found(ctx context.Context, audience string, sites []Site, cores int, now time.Time) (*Constellation, error) {
-	c := &Constellation{Expect: []directory.Expectation{{Platform: string(attest.Sim), Measurements: [][]byte{measurement[:]}, MinTCB: 1}}}
+	return FoundOn(ctx, Simulated(now), audience, sites, cores, now)
+}
+
+// founding is a constellation being made.
+type founding struct {
+	machines  Machines
+	made      int
+	expected  map[identity.ID]directory.Expectation
+	appraiser *attest.Appraiser
+	now       time.Time
+}
+
+// FoundOn is Found on machines of another kind.
+func FoundOn(ctx context.Context, machines Machines, audience string, sites []Site, cores int, now time.Time) (*Constellation, error) {
+	c := &Constellation{Platform: machines.Platform()}
 	keys := map[identity.Role]*identity.Private{}
-	for _, role := range []identity.Role{identity.RoleGate, identity.RoleDirectory, identity.RoleSimRoot, identity.RoleAppraiser} {
+	for _, role := range []identity.Role{identity.RoleGate, identity.RoleDirectory, identity.RoleAppraiser} {
 		k, err := identity.Generate(role, rand.Reader)
 		if err != nil {
 			return nil, err
@@ -61,74 +91,68 @@ func Found(ctx context.Context, audience string, sites []Site, cores int, now ti
 		keys[role] = k
 	}
 	c.Gate, c.Root = keys[identity.RoleGate], keys[identity.RoleDirectory]
-	verifier, err := attest.NewSimVerifier(keys[identity.RoleSimRoot].Public())
+	roots, verifier, err := machines.Open(ctx, keys[identity.RoleAppraiser])
 	if err != nil {
 		return nil, err
 	}
-	appraiser, err := attest.NewAppraiser(attest.AppraiserConfig{Key: keys[identity.RoleAppraiser],
-		Policy: attest.Policy{Accept: c.Expect}, Audience: audience, Verifiers: []attest.Verifier{verifier}})
-	if err != nil {
+	c.Verifier = verifier
+	f := &founding{machines: machines, expected: map[identity.ID]directory.Expectation{}, now: now}
+	if f.appraiser, err = attest.NewAppraiser(attest.AppraiserConfig{Key: keys[identity.RoleAppraiser], PolicyFor: f.policy, Audience: audience,
+		Verifiers: []attest.Verifier{verifier}}); err != nil {
 		return nil, err
 	}
-	admitAll := func(role identity.Role, n int) ([]Machine, error) {
-		var all []Machine
-		for range n {
-			m, err := admit(ctx, role, keys[identity.RoleSimRoot], appraiser, now)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, m)
+	for _, s := range sites {
+		m, err := f.admit(ctx, identity.RoleBeacon, configurationOf(s))
+		if err != nil {
+			return nil, err
 		}
-		return all, nil
+		c.Beacons = append(c.Beacons, m)
 	}
-	if c.Beacons, err = admitAll(identity.RoleBeacon, len(sites)); err != nil {
-		return nil, err
+	for range cores {
+		m, err := f.admit(ctx, identity.RoleCore, nil)
+		if err != nil {
+			return nil, err
+		}
+		c.Cores = append(c.Cores, m)
 	}
-	if c.Cores, err = admitAll(identity.RoleCore, cores); err != nil {
-		return nil, err
+	c.Expect = joined(c.Cores)
+	if cores == 0 && len(c.Beacons) > 0 {
+		c.Expect = joined(c.Beacons[:1])
 	}
-	return c, c.publish(sites, keys, now)
+	return c, c.publish(sites, keys, roots, now)
 }
 
-// admit makes a machine with a key of the role and lets it attest.
-func admit(ctx context.Context, role identity.Role, root *identity.Private, a *attest.Appraiser, now time.Time) (Machine, error) {
-	key, err := identity.Generate(role, rand.Reader)
-	if err != nil {
-		return Machine{}, err
+// policy is what the appraiser expects of a machine.
+func (f *founding) policy(id identity.ID) (attest.Policy, error) {
+	return attest.Policy{Accept: []directory.Expectation{f.expected[id]}}, nil
+}
+
+// joined is what a policy has to name so that every core counts: all their measurements, without their machines, which the gate's
+// enrolment names.
+func joined(cores []Machine) []directory.Expectation {
+	var out directory.Expectation
+	for _, m := range cores {
+		out.Platform, out.MinTCB = m.Expect.Platform, m.Expect.MinTCB
+		out.Measurements = append(out.Measurements, m.Expect.Measurements...)
 	}
-	m := Machine{Key: key}
-	var nonce [32]byte
-	for _, b := range [][]byte{m.Chip[:], nonce[:]} {
-		if _, err := rand.Read(b); err != nil {
-			return Machine{}, err
-		}
-	}
-	platform := attest.SimMachine{Root: root, Measurement: measurement[:], TCB: 1, Machine: m.Chip, NowUnixNS: now.UnixNano}
-	evidence, err := attest.Collect(ctx, platform, key.ID(), nonce)
-	if err != nil {
-		return Machine{}, err
-	}
-	m.Result, err = a.Appraise(evidence, attest.Want{Subject: key.ID(), Nonce: nonce, NowUnixNS: now.UnixNano()})
-	return m, err
+	slices.SortFunc(out.Measurements, bytes.Compare)
+	out.Measurements = slices.CompactFunc(out.Measurements, bytes.Equal)
+	return []directory.Expectation{out}
 }
 
 // publish signs the directory and verifies it as everybody else will.
-func (c *Constellation) publish(sites []Site, keys map[identity.Role]*identity.Private, now time.Time) error {
-	simRoot, err := keys[identity.RoleSimRoot].Public().MarshalBinary()
-	if err != nil {
-		return err
-	}
+func (c *Constellation) publish(sites []Site, keys map[identity.Role]*identity.Private, roots []directory.AttestRoot, now time.Time) (err error) {
 	from, to := now.UnixNano(), now.Add(validity).UnixNano()
 	d := directory.Directory{Epoch: 1, IssuedUnixNS: from, ExpiresUnixNS: to,
 		Gates: []identity.Public{c.Gate.Public()}, Appraisers: []identity.Public{keys[identity.RoleAppraiser].Public()},
-		AttestRoots: []directory.AttestRoot{{Platform: string(attest.Sim), Key: simRoot}}}
+		AttestRoots: roots}
 	for i, s := range sites {
 		if len(s.Domains) == 0 || !slices.IsSorted(s.Domains) {
 			return fmt.Errorf("%w: beacon %d needs domains, in order", ErrConfig, i+1)
 		}
 		d.Beacons = append(d.Beacons, directory.Beacon{Key: c.Beacons[i].Key.Public(), Place: s.Place,
 			Position: s.At.ECEF(0).Millimetres(), PosUncMM: surveyMM, Domains: s.Domains,
-			Address: s.Address, Attest: c.Expect, NotBeforeUnixNS: from, ExpiresUnixNS: to})
+			Address: s.Address, Attest: []directory.Expectation{c.Beacons[i].Expect}, NotBeforeUnixNS: from, ExpiresUnixNS: to})
 	}
 	d.Sort()
 	if c.Published, err = directory.Sign(&d, c.Root); err != nil {
