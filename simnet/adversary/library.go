@@ -118,10 +118,11 @@ func (a Adversary) Kind() (Kind, error) {
 }
 
 // Holds says whether the assumptions of a verdict hold against the adversary: f faulty domains are allowed for, and vacuum says
-// whether the class is the speed of light. Where they hold, no false Inside may be; where they do not, there may.
+// whether the class is the speed of light. Where they hold, no false Inside may be; where they do not, there may. A beacon that states more than it
+// measured excludes no place, so lying-long breaks nothing however many they are.
 func (a Adversary) Holds(f int, vacuum bool) bool {
 	switch a.Name {
-	case LyingShort, LyingLong, LyingMoved, StolenKey, PausedVM:
+	case LyingShort, LyingMoved, StolenKey, PausedVM:
 		return int(a.Strength) <= f
 	case PoisonedCalibration:
 		return f >= 1 // the beacon that it hides
