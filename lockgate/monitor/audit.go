@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -11,58 +12,6 @@ import (
 	"github.com/ursa-virtual/ursa/lockgate/policy"
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
-
-// Kind of a finding.
-type Kind string
-
-// The kinds of findings.
-const (
-	BadCheckpoint  Kind = "bad-checkpoint"   // not signed by the log's two keys
-	RolledBack     Kind = "rolled-back"      // the ledger is shorter than it was
-	Forked         Kind = "forked"           // another ledger than was seen before
-	BadRoot        Kind = "bad-root"         // leaves and checkpoint do not fit
-	BadLeaf        Kind = "bad-leaf"         // a leaf that no gate of this program writes
-	TimeBack       Kind = "time-back"        // a leaf is older than the one before it
-	NoPolicy       Kind = "no-policy"        // released under a policy that was not in force
-	NoDirectory    Kind = "no-directory"     // released under a directory that was not in force
-	PolicyBack     Kind = "policy-back"      // a policy's version did not go up
-	BurnOverdrawn  Kind = "burn-overdrawn"   // more was granted on a burn than was burnt
-	NoBurn         Kind = "no-burn"          // a grant names a burn that is not in the ledger
-	BadEvidence    Kind = "bad-evidence"     // a decision that its evidence does not bear out
-	NoLeaf         Kind = "no-leaf"          // a release without a leaf
-	LeafDiffers    Kind = "leaf-differs"     // a release whose leaf says something else
-	LeaseTooLong   Kind = "lease-too-long"   // a lease that outlives its proof
-	GrantedTwice   Kind = "granted-twice"    // two releases for one lock nonce or one leaf
-	OverRequest    Kind = "over-request"     // a core asks again and again for far more than it gets
-	Hoarding       Kind = "hoarding"         // a core holds far more than it uses
-	ProofsForked   Kind = "proofs-forked"    // two proofs of one core name the same one before: a copy of it
-	EvidenceWanted Kind = "evidence-missing" // a leaf whose evidence was not opened, though all was to be
-)
-
-// Finding is one thing that is wrong.
-type Finding struct {
-	Kind   Kind    `json:"kind"`
-	Leaf   *uint64 `json:"leaf,omitempty"` // index in the ledger, when it concerns one
-	Core   string  `json:"core,omitempty"` // id, when it concerns one
-	File   string  `json:"file,omitempty"` // of the evidence, when it concerns one
-	Detail string  `json:"detail"`
-}
-
-// String is one line.
-func (f Finding) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%-16s", f.Kind)
-	if f.Leaf != nil {
-		fmt.Fprintf(&b, " leaf %d", *f.Leaf)
-	}
-	if f.Core != "" {
-		fmt.Fprintf(&b, " core %s", f.Core[:min(len(f.Core), 8)])
-	}
-	if f.File != "" {
-		fmt.Fprintf(&b, " %s", f.File)
-	}
-	return b.String() + ": " + f.Detail
-}
 
 // Opened is the evidence of one decision, opened by an auditor.
 type Opened struct {
@@ -75,37 +24,53 @@ type Options struct {
 	Trust    [32]byte               // fingerprint of the directory's roots; zero: not checked
 	Complete bool                   // all evidence was handed in: a leaf without is a finding
 	Policies []policy.Policy        // opened policies, to look at what their leaves mean
-	Tenant   map[identity.ID]string // whose core it is, for the sums
+	Signed   bool                   // Policies are all that the authors signed: any other is a finding
+	Tenant   map[identity.ID]string // whose core it is; what is not here is taken from the evidence
+	Per      Period                 // of the sums over time; empty: Day
+
+	// Hall is how many cores that answer as if from one hall are too many; 0:
+	// never. See Hall.
+	Hall int
 }
+
+// Grace is how old a leaf or a revocation must be before its evidence, or its
+// effect, is missed: the gate writes one after the other.
+const Grace = time.Minute
 
 // Auditor adds up what a ledger says and what opened evidence says of it.
 type Auditor struct {
-	o        Options
-	entries  map[uint64]Entry
-	last     int64
-	policies map[[32]byte]uint64 // hash → leaf
-	version  uint64              // of the newest policy that was opened
-	epochs   map[uint64]bool
-	burns    map[uint64]*burnt
-	seen     map[uint64]string                   // leaf → file that opened it
-	nonces   map[[32]byte]string                 // lock nonce → file
-	chain    map[identity.ID]map[[32]byte]string // core → previous proof → file
-	habits   map[identity.ID]*habit
-	report   Report
+	o           Options
+	entries     map[uint64]Entry
+	last        int64
+	policies    map[[32]byte]uint64 // hash → first leaf
+	inForce     []Entry             // leaves of policies, in their order
+	known       map[[32]byte]policy.Policy
+	signed      map[[32]byte]bool
+	epochs      map[uint64]bool
+	revocations []ledger.Leaf
+	burns       map[uint64]*burnt
+	seen        map[uint64]string                   // leaf → file that opened it
+	nonces      map[[32]byte]string                 // lock nonce → file
+	chain       map[identity.ID]map[[32]byte]string // core → previous proof → file
+	habits      map[identity.ID]*habit
+	usage       usage
+	halls       halls
+	report      Report
 }
 
 type burnt struct{ units, used uint64 }
 
-// habit is how a core asks.
-type habit struct {
-	requests, greedy, full int
-}
-
 // NewAuditor makes one that has seen nothing.
 func NewAuditor(o Options) *Auditor {
-	return &Auditor{o: o, entries: map[uint64]Entry{}, policies: map[[32]byte]uint64{}, epochs: map[uint64]bool{},
-		burns: map[uint64]*burnt{}, seen: map[uint64]string{}, nonces: map[[32]byte]string{},
-		chain: map[identity.ID]map[[32]byte]string{}, habits: map[identity.ID]*habit{}, report: newReport()}
+	a := &Auditor{o: o, entries: map[uint64]Entry{}, policies: map[[32]byte]uint64{}, known: map[[32]byte]policy.Policy{}, signed: map[[32]byte]bool{},
+		epochs: map[uint64]bool{}, burns: map[uint64]*burnt{}, seen: map[uint64]string{}, nonces: map[[32]byte]string{},
+		chain: map[identity.ID]map[[32]byte]string{}, habits: map[identity.ID]*habit{}, usage: newUsage(o.Per), halls: halls{}, report: newReport()}
+	for _, p := range o.Policies {
+		if h, err := p.Hash(); err == nil {
+			a.known[h], a.signed[h] = p, true
+		}
+	}
+	return a
 }
 
 // Found records what a reader found.
@@ -123,10 +88,14 @@ func (a *Auditor) Read(entries []Entry) {
 		a.last = max(a.last, l.AtUnixMS)
 		switch l.Kind {
 		case ledger.KindPolicy:
-			a.policies[l.PolicyHash] = at
-			a.policy(at, l.PolicyHash)
+			if _, again := a.policies[l.PolicyHash]; !again {
+				a.policies[l.PolicyHash] = at
+			}
+			a.inForce = append(a.inForce, e)
 		case ledger.KindDirectory:
 			a.epochs[l.Epoch] = true
+		case ledger.KindRevocation:
+			a.revocations = append(a.revocations, l)
 		case ledger.KindBurn:
 			a.burns[at] = &burnt{units: l.Units}
 			a.report.Burnt += l.Units
@@ -138,25 +107,12 @@ func (a *Auditor) Read(entries []Entry) {
 	}
 }
 
-// policy looks at a policy that came into force, when it was opened.
-func (a *Auditor) policy(at uint64, hash [32]byte) {
-	for _, p := range a.o.Policies {
-		h, err := p.Hash()
-		if err != nil || h != hash {
-			continue
-		}
-		if p.Version < a.version {
-			a.Found(Finding{Kind: PolicyBack, Leaf: &at, Detail: fmt.Sprintf("version %d after %d", p.Version, a.version)})
-		}
-		a.version = max(a.version, p.Version)
-	}
-}
-
 func (a *Auditor) grant(at uint64, l ledger.Leaf) {
 	a.report.Grants++
 	a.report.Units += l.Units
-	a.report.day(l.AtUnixMS).Units += l.Units
-	a.report.day(l.AtUnixMS).Grants++
+	p := sum(a.report.Periods, a.o.Per.of(time.UnixMilli(l.AtUnixMS)))
+	p.Grants++
+	p.Units += l.Units
 	if _, ok := a.policies[l.PolicyHash]; !ok {
 		a.Found(Finding{Kind: NoPolicy, Leaf: &at, Detail: fmt.Sprintf("policy %x has no leaf before it", l.PolicyHash[:4])})
 	}
@@ -176,30 +132,52 @@ func (a *Auditor) grant(at uint64, l ledger.Leaf) {
 	}
 }
 
-// Open verifies the evidence of a decision, compares it with its leaf, and adds
-// it to the sums. All leaves up to it must have been read.
-func (a *Auditor) Open(o Opened) {
-	r, err := evidence.Verify(o.File, evidence.Options{Trust: a.o.Trust})
-	if err != nil {
-		a.Found(Finding{Kind: BadEvidence, File: o.Name, Detail: err.Error()})
+// Open verifies the evidence of a decision and takes it in. All leaves up to it
+// must have been read.
+func (a *Auditor) Open(o Opened) { a.take(o.Name, verify(a.o.Trust, o)) }
+
+// verified is evidence after its verification.
+type verified struct {
+	report *evidence.Report
+	err    error
+}
+
+func verify(trust [32]byte, o Opened) verified {
+	r, err := evidence.Verify(o.File, evidence.Options{Trust: trust})
+	return verified{r, err}
+}
+
+// take compares a decision with its leaf and adds it to the sums.
+func (a *Auditor) take(name string, v verified) {
+	if v.err != nil {
+		a.Found(Finding{Kind: BadEvidence, File: name, Detail: v.err.Error()})
 		return
 	}
 	a.report.Opened++
-	b := r.Bundle
+	r, b := v.report, v.report.Bundle
 	core := b.Request.Core
 	finding := func(k Kind, format string, args ...any) {
-		a.Found(Finding{Kind: k, Core: core.String(), File: o.Name, Detail: fmt.Sprintf(format, args...)})
+		a.Found(Finding{Kind: k, Core: core.String(), File: name, Detail: fmt.Sprintf(format, args...)})
 	}
-	a.asks(core, b, r)
+	if h, err := r.Policy.Hash(); err == nil {
+		a.known[h] = r.Policy
+	}
+	tenant := a.o.Tenant[core]
+	if tenant == "" {
+		tenant = b.Account.Tenant
+	}
+	a.asks(core, r)
+	a.usage.add(tenant, r)
+	a.ignores(r, finding)
 	if !b.Decision.Granted {
 		a.report.Denied[b.Decision.RefusedBy]++
 		return
 	}
-	a.report.add(a.o.Tenant[core], r)
+	a.halls.add(a.o.Per, core, r)
 	if other, twice := a.nonces[b.Request.LockNonce]; twice {
 		finding(GrantedTwice, "the lock nonce had its lease already, by %s", other)
 	}
-	a.nonces[b.Request.LockNonce] = o.Name
+	a.nonces[b.Request.LockNonce] = name
 	prev := r.Finding.Previous
 	if a.chain[core] == nil {
 		a.chain[core] = map[[32]byte]string{}
@@ -209,8 +187,23 @@ func (a *Auditor) Open(o Opened) {
 	if other, forked := a.chain[core][prev]; forked && b.Request.Usage[1] == b.Account.LastSeq {
 		finding(ProofsForked, "its proof and that of %s name the same one before", other)
 	}
-	a.chain[core][prev] = o.Name
-	a.leafOf(o.Name, r, finding)
+	a.chain[core][prev] = name
+	a.leafOf(name, r, finding)
+}
+
+// ignores looks whether a decision was made under the revocations that the
+// ledger says were in force.
+func (a *Auditor) ignores(r *evidence.Report, finding func(Kind, string, ...any)) {
+	decided := r.Bundle.Decision.DecidedUnixNS / int64(time.Millisecond)
+	var epoch uint64
+	for _, l := range a.revocations {
+		if l.AtUnixMS+Grace.Milliseconds() <= decided {
+			epoch = max(epoch, l.Epoch)
+		}
+	}
+	if r.Revoked.Epoch < epoch {
+		finding(RevokedIgnored, "decided under revocations of epoch %d, when %d was in force", r.Revoked.Epoch, epoch)
+	}
 }
 
 // leafOf compares a release with its leaf.
@@ -239,49 +232,51 @@ func (a *Auditor) leafOf(name string, r *evidence.Report, finding func(Kind, str
 	}
 }
 
-// greedy and full are what counts as asking and holding too much; often is how
-// many times make a habit.
-const (
-	greedyFactor = 10
-	often        = 5
-)
-
-// asks looks at how a core asks.
-func (a *Auditor) asks(core identity.ID, b evidence.Bundle, r *evidence.Report) {
-	h := a.habits[core]
-	if h == nil {
-		h = &habit{}
-		a.habits[core] = h
-	}
-	h.requests++
-	most := uint64(0)
-	if r.Policy.MaxUnits != nil {
-		most = *r.Policy.MaxUnits
-	}
-	if b.Request.Want/greedyFactor > most {
-		if h.greedy++; h.greedy == often {
-			a.Found(Finding{Kind: OverRequest, Core: core.String(), Detail: fmt.Sprintf("%d times it asked for more than %d times the most in one lease", often, greedyFactor)})
+// versions looks at the policies that came into force, as far as they are known.
+func (a *Auditor) versions() []Finding {
+	var out []Finding
+	var version uint64
+	unknown := map[[32]byte]bool{}
+	for _, e := range a.inForce {
+		at, hash := e.Index, e.Leaf.PolicyHash
+		if a.o.Signed && !a.signed[hash] && !unknown[hash] {
+			unknown[hash] = true
+			out = append(out, Finding{Kind: UnknownPolicy, Leaf: &at, Detail: fmt.Sprintf("policy %x came into force, and no author's file says it", hash[:4])})
 		}
-	}
-	if b.Request.Usage[4] > most {
-		if h.full++; h.full == often {
-			a.Found(Finding{Kind: Hoarding, Core: core.String(), Detail: fmt.Sprintf("%d times it held more than a greatest lease when it asked for more", often)})
+		p, ok := a.known[hash]
+		if !ok {
+			continue
 		}
+		if p.Version < version {
+			out = append(out, Finding{Kind: PolicyBack, Leaf: &at, Detail: fmt.Sprintf("version %d after %d", p.Version, version)})
+		}
+		version = max(version, p.Version)
 	}
+	return out
 }
 
-// Report closes the sums.
-func (a *Auditor) Report() Report {
+// Report closes the sums as of an instant. More may be taken in after it.
+func (a *Auditor) Report(now time.Time) Report {
 	r := a.report
+	r.Periods, r.Denied = maps.Clone(r.Periods), maps.Clone(r.Denied)
 	r.Unopened = r.Grants - uint64(len(a.seen))
+	r.Usage = a.usage.rows()
+	r.Cores, r.Tenants, r.Jurisdictions = totals(r.Usage)
+	r.Findings = append(slices.Clone(r.Findings), a.versions()...)
+	r.Halls = a.halls.list()
+	for _, h := range r.Halls {
+		if a.o.Hall > 0 && len(h.Cores) >= a.o.Hall {
+			r.Findings = append(r.Findings, h.finding())
+		}
+	}
 	if a.o.Complete {
-		for at, e := range a.entries {
-			if e.Leaf.Kind == ledger.KindGrant && a.seen[at] == "" {
+		for _, at := range slices.Sorted(maps.Keys(a.entries)) {
+			l := a.entries[at].Leaf
+			if l.Kind == ledger.KindGrant && a.seen[at] == "" && l.AtUnixMS+Grace.Milliseconds() <= now.UnixMilli() {
 				r.Findings = append(r.Findings, Finding{Kind: EvidenceWanted, Leaf: &at, Detail: "nobody opened its evidence"})
 			}
 		}
 	}
-	r.Findings = slices.Clone(r.Findings)
 	slices.SortStableFunc(r.Findings, func(x, y Finding) int { return strings.Compare(string(x.Kind), string(y.Kind)) })
 	return r
 }

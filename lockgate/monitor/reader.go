@@ -64,27 +64,33 @@ type Reader struct {
 	source   Source
 	verifier ledger.Verifier
 	tree     *compact.Range
-	seen     ledger.Checkpoint // the newest one that was kept from before; zero: none
+	seen     []ledger.Checkpoint // kept from before, or seen by others
 	newest   ledger.Checkpoint
+	lied     bool // the log has misbehaved: no checkpoint of it is kept any more
 }
 
 // ErrNoLedger is a source without a checkpoint.
 var ErrNoLedger = errors.New("monitor: there is no checkpoint")
 
-// NewReader begins at the first leaf. seen is the newest checkpoint kept from
-// earlier, nil when this is the first time.
-func NewReader(s Source, v ledger.Verifier, seen []byte) (*Reader, error) {
+// NewReader begins at the first leaf. seen are checkpoints that were kept from
+// earlier, or that others have seen; none when this is the first time.
+func NewReader(s Source, v ledger.Verifier, seen ...[]byte) (*Reader, error) {
 	r := &Reader{source: s, verifier: v, tree: (&compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}).NewEmptyRange(0)}
-	if len(seen) == 0 {
-		return r, nil
+	for _, raw := range seen {
+		if len(raw) == 0 {
+			continue
+		}
+		c, err := v.Open(raw)
+		if err != nil {
+			return nil, fmt.Errorf("monitor: a checkpoint that was kept: %w", err)
+		}
+		r.seen = append(r.seen, c)
 	}
-	var err error
-	r.seen, err = v.Open(seen)
-	return r, err
+	return r, nil
 }
 
-// Newest is the newest checkpoint that was verified; keep its Raw for the next
-// time.
+// Newest is the newest checkpoint that fits all that was seen before; keep its Raw
+// for the next time. Zero as long as there is none: then keep the one from before.
 func (r *Reader) Newest() ledger.Checkpoint { return r.newest }
 
 // Next reads what the ledger has since the last call, computes the Merkle root
@@ -103,7 +109,12 @@ func (r *Reader) Next(ctx context.Context) ([]Entry, []Finding, error) {
 	if err != nil {
 		return nil, []Finding{{Kind: BadCheckpoint, Detail: err.Error()}}, nil
 	}
-	if have := max(r.tree.End(), r.seen.Size); cp.Size < have {
+	have := r.tree.End()
+	for _, c := range r.seen {
+		have = max(have, c.Size)
+	}
+	if cp.Size < have {
+		r.lied = true
 		return nil, []Finding{{Kind: RolledBack, Detail: fmt.Sprintf("the ledger shows %d leaves, and has shown %d", cp.Size, have)}}, nil
 	}
 	entries, findings, err := r.leaves(ctx, cp.Size)
@@ -115,7 +126,12 @@ func (r *Reader) Next(ctx context.Context) ([]Entry, []Finding, error) {
 	} else if root != cp.Root {
 		findings = append(findings, Finding{Kind: BadRoot, Detail: fmt.Sprintf("the %d leaves do not hash to the checkpoint's root", cp.Size)})
 	}
-	r.newest = cp
+	for _, f := range findings {
+		r.lied = r.lied || f.Kind != BadLeaf
+	}
+	if !r.lied {
+		r.newest = cp
+	}
 	return entries, findings, nil
 }
 
@@ -157,14 +173,29 @@ func (r *Reader) leaves(ctx context.Context, size uint64) ([]Entry, []Finding, e
 			if err := r.tree.Append(rfc6962.DefaultHasher.HashLeaf(raw), nil); err != nil {
 				return nil, nil, fmt.Errorf("monitor: %w", err)
 			}
-			if r.tree.End() == r.seen.Size {
-				if root, err := r.root(); err != nil {
-					return nil, nil, err
-				} else if root != r.seen.Root {
-					findings = append(findings, Finding{Kind: Forked, Detail: fmt.Sprintf("at %d leaves it is not the ledger that was seen before", r.seen.Size)})
-				}
+			f, err := r.compare()
+			if err != nil {
+				return nil, nil, err
 			}
+			findings = append(findings, f...)
 		}
 	}
 	return entries, findings, nil
+}
+
+// compare holds what was read so far against the checkpoints of that size.
+func (r *Reader) compare() ([]Finding, error) {
+	for _, c := range r.seen {
+		if c.Size != r.tree.End() {
+			continue
+		}
+		root, err := r.root()
+		if err != nil {
+			return nil, err
+		}
+		if root != c.Root {
+			return []Finding{{Kind: Forked, Detail: fmt.Sprintf("at %d leaves it is not the ledger that was seen before", c.Size)}}, nil
+		}
+	}
+	return nil, nil
 }

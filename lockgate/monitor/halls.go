@@ -1,0 +1,130 @@
+package monitor
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/ursa-virtual/ursa/beacon/statement"
+	"github.com/ursa-virtual/ursa/lockgate/evidence"
+	"github.com/ursa-virtual/ursa/topology/earth"
+	"github.com/ursa-virtual/ursa/topology/identity"
+)
+
+// Hall is a group of cores that answer as if they stood in one hall: in one
+// period, their shortest round trips differ by at most HallSpread for every
+// beacon that they share, of which there are at least HallBeacons. It is a hint and
+// no proof. A core that adds delay of its own leaves its hall, and halls that
+// are as near as a few kilometres look like one.
+type Hall struct {
+	Period  string   `json:"period"`
+	Nearest string   `json:"nearest"` // place of the beacon that answers them soonest
+	RTTNS   int64    `json:"rtt_ns"`  // of the soonest of them
+	Cores   []string `json:"cores"`   // ids, ascending
+	Units   uint64   `json:"units"`   // released to them in the period
+	Share   float64  `json:"share"`   // of all that was released in the period, as far as it was opened
+}
+
+// What makes cores neighbours.
+const (
+	HallSpread  = earth.RTT(300_000) // 300 µs: 30 km of fibre and back
+	HallBeacons = 3
+)
+
+func (h Hall) finding() Finding {
+	return Finding{Kind: Concentration, Detail: fmt.Sprintf("%s: %d cores answer as if from one hall, %.3f ms from %s; %d units, %.0f %% of what was released",
+		h.Period, len(h.Cores), float64(h.RTTNS)/1e6, h.Nearest, h.Units, 100*h.Share)}
+}
+
+// profile is how far a core is from beacons, in round trips.
+type profile struct {
+	core    identity.ID
+	rtt     map[identity.ID]earth.RTT // by beacon: the shortest in the period
+	nearest string
+	least   earth.RTT
+	units   uint64
+}
+
+// halls are the profiles of cores by period.
+type halls map[string]map[identity.ID]*profile
+
+func (h halls) add(per Period, core identity.ID, r *evidence.Report) {
+	period := per.of(time.Unix(0, r.Bundle.Decision.DecidedUnixNS))
+	if h[period] == nil {
+		h[period] = map[identity.ID]*profile{}
+	}
+	p := h[period][core]
+	if p == nil {
+		p = &profile{core: core, rtt: map[identity.ID]earth.RTT{}, least: earth.RTT(1 << 62)}
+		h[period][core] = p
+	}
+	p.units += r.Bundle.Decision.Units
+	for _, f := range r.Finding.Verified.Facts {
+		rtt := f.Bound(statement.TimingBoth)
+		if have, ok := p.rtt[f.Beacon]; !ok || rtt < have {
+			p.rtt[f.Beacon] = rtt
+		}
+		if rtt < p.least {
+			p.least, p.nearest = rtt, f.Place
+		}
+	}
+}
+
+// near says whether two cores answer alike.
+func (p *profile) near(q *profile) bool {
+	shared := 0
+	for beacon, rtt := range p.rtt {
+		other, ok := q.rtt[beacon]
+		if !ok {
+			continue
+		}
+		if d := rtt - other; d > HallSpread || d < -HallSpread {
+			return false
+		}
+		shared++
+	}
+	return shared >= HallBeacons
+}
+
+// list groups the cores of each period, each with the first of its group. Cores
+// of different nearest beacons can be neighbours still, so all are compared; the
+// number of groups keeps that short.
+func (h halls) list() []Hall {
+	var out []Hall
+	for _, period := range slices.Sorted(maps.Keys(h)) {
+		cores := slices.SortedFunc(maps.Values(h[period]), func(a, b *profile) int { return bytes.Compare(a.core[:], b.core[:]) })
+		var groups [][]*profile
+		var total uint64
+		for _, p := range cores {
+			total += p.units
+			at := slices.IndexFunc(groups, func(g []*profile) bool { return g[0].near(p) })
+			if at < 0 {
+				groups = append(groups, []*profile{p})
+			} else {
+				groups[at] = append(groups[at], p)
+			}
+		}
+		for _, g := range groups {
+			if len(g) > 1 {
+				out = append(out, hallOf(period, g, total))
+			}
+		}
+	}
+	return out
+}
+
+func hallOf(period string, g []*profile, total uint64) Hall {
+	first := slices.MinFunc(g, func(a, b *profile) int { return cmp.Compare(a.least, b.least) })
+	out := Hall{Period: period, Nearest: first.nearest, RTTNS: int64(first.least)}
+	for _, p := range g {
+		out.Cores = append(out.Cores, p.core.String())
+		out.Units += p.units
+	}
+	if total > 0 {
+		out.Share = float64(out.Units) / float64(total)
+	}
+	return out
+}

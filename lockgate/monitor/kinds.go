@@ -1,0 +1,66 @@
+package monitor
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Kind of a finding.
+type Kind string
+
+// The kinds of findings.
+const (
+	BadCheckpoint  Kind = "bad-checkpoint"     // not signed by the log's two keys
+	RolledBack     Kind = "rolled-back"        // the ledger is shorter than it was
+	Forked         Kind = "forked"             // another ledger than was seen before
+	BadRoot        Kind = "bad-root"           // leaves and checkpoint do not fit
+	BadLeaf        Kind = "bad-leaf"           // a leaf that no gate of this program writes
+	TimeBack       Kind = "time-back"          // a leaf is older than the one before it
+	NoPolicy       Kind = "no-policy"          // released under a policy that was not in force
+	NoDirectory    Kind = "no-directory"       // released under a directory that was not in force
+	PolicyBack     Kind = "policy-back"        // a policy's version did not go up
+	UnknownPolicy  Kind = "unknown-policy"     // a policy that is none of those that the authors signed
+	RevokedIgnored Kind = "revocation-ignored" // decided without the revocations that were in force
+	BurnOverdrawn  Kind = "burn-overdrawn"     // more was granted on a burn than was burnt
+	NoBurn         Kind = "no-burn"            // a grant names a burn that is not in the ledger
+	BadEvidence    Kind = "bad-evidence"       // a decision that its evidence does not bear out
+	NoLeaf         Kind = "no-leaf"            // a release without a leaf
+	LeafDiffers    Kind = "leaf-differs"       // a release whose leaf says something else
+	LeaseTooLong   Kind = "lease-too-long"     // a lease that outlives its proof
+	GrantedTwice   Kind = "granted-twice"      // two releases for one lock nonce or one leaf
+	OverRequest    Kind = "over-request"       // a core asks again and again for far more than it gets
+	Hoarding       Kind = "hoarding"           // a core holds far more than it uses
+	ProofsForked   Kind = "proofs-forked"      // two proofs of one core name the same one before: a copy of it
+	Concentration  Kind = "concentration"      // many cores answer as if from one hall
+	EvidenceWanted Kind = "evidence-missing"   // a leaf whose evidence was not opened, though all was to be
+)
+
+// Kinds are all of them, in the order of their meaning: the log, the leaves, the
+// evidence, habits.
+var Kinds = []Kind{BadCheckpoint, RolledBack, Forked, BadRoot, BadLeaf, TimeBack, NoPolicy, NoDirectory, PolicyBack, UnknownPolicy, RevokedIgnored,
+	BurnOverdrawn, NoBurn, BadEvidence, NoLeaf, LeafDiffers, LeaseTooLong, GrantedTwice, OverRequest, Hoarding, ProofsForked, Concentration, EvidenceWanted}
+
+// Finding is one thing that is wrong.
+type Finding struct {
+	Kind   Kind    `json:"kind"`
+	Leaf   *uint64 `json:"leaf,omitempty"` // index in the ledger, when it concerns one
+	Core   string  `json:"core,omitempty"` // id, when it concerns one
+	File   string  `json:"file,omitempty"` // of the evidence, when it concerns one
+	Detail string  `json:"detail"`
+}
+
+// String is one line.
+func (f Finding) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-18s", f.Kind)
+	if f.Leaf != nil {
+		fmt.Fprintf(&b, " leaf %d", *f.Leaf)
+	}
+	if f.Core != "" {
+		fmt.Fprintf(&b, " core %s", f.Core[:min(len(f.Core), 8)])
+	}
+	if f.File != "" {
+		fmt.Fprintf(&b, " %s", f.File)
+	}
+	return b.String() + ": " + f.Detail
+}
