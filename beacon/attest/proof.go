@@ -35,21 +35,18 @@ func (p ProofResults) Simulated() bool {
 // expects, the core's against the given policy, all for the audience and at now. Beside VerifyResult's errors, with the name of
 // whom they concern: ErrTwoMachines.
 func VerifyProof(v *statement.Verified, d *directory.Directory, core Policy, audience string, nowUnixNS int64) (ProofResults, error) {
-	return VerifyProofKnown(v, d, core, audience, nowUnixNS, identity.NewRootCache(2*statement.MaxResults))
+	return VerifyProofAs(v, Relying{Directory: d, Policy: core, Audience: audience, NowUnixNS: nowUnixNS, Known: identity.NewRootCache(2 * statement.MaxResults)})
 }
 
-// VerifyProofKnown is VerifyProof with a memory of appraisers' signatures, for whoever sees the same results in many proofs.
-func VerifyProofKnown(v *statement.Verified, d *directory.Directory, core Policy, audience string, nowUnixNS int64, known *identity.RootCache) (ProofResults, error) {
-	return VerifyProofHeeding(nil, v, d, core, audience, nowUnixNS)
-}
-
-// VerifyProofHeeding is VerifyProof with a revocation list that every result is held against; nil is none.
-func VerifyProofHeeding(list *Revocations, v *statement.Verified, d *directory.Directory, core Policy, audience string, nowUnixNS int64) (ProofResults, error) {
-	if v == nil || len(v.Facts) == 0 {
+// VerifyProofAs is VerifyProof for a relying party that also holds a revocation list against every result, or remembers
+// appraisers' signatures because it sees the same results in many proofs. The relying party's Policy is the core's; its Subject is
+// not read.
+func VerifyProofAs(v *statement.Verified, relying Relying) (ProofResults, error) {
+	d, core := relying.Directory, relying.Policy
+	if v == nil || d == nil || len(v.Facts) == 0 {
 		return ProofResults{}, ErrWant
 	}
 	out := ProofResults{Beacons: make(map[identity.ID]Appraised, len(v.Facts))}
-	relying := Relying{Directory: d, Audience: audience, NowUnixNS: nowUnixNS, Revocations: list}
 	for _, f := range v.Facts {
 		entry, ok := d.Lookup(f.Beacon)
 		if !ok {

@@ -154,7 +154,8 @@ func (c Case) claim() (statement.Claim, error) {
 // appraise verifies every attestation result that the proof rests on, and that
 // the core's is of the chip that it is enrolled on.
 func (c Case) appraise(v *statement.Verified) (attest.Result, error) {
-	res, err := attest.VerifyProofKnown(v, c.Expect.Directory, attest.Policy{Accept: c.Policy.Attest}, c.Policy.Audience, c.Expect.NowUnixNS, c.Results)
+	res, err := attest.VerifyProofAs(v, attest.Relying{Directory: c.Expect.Directory, Policy: attest.Policy{Accept: c.Policy.Attest},
+		Audience: c.Policy.Audience, NowUnixNS: c.Expect.NowUnixNS, Known: c.Results})
 	if err != nil {
 		return attest.Result{}, err
 	}
