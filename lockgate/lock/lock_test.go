@@ -201,127 +201,6 @@ func TestRunningDryKeepsTheRenewal(t *testing.T) {
 	}
 }
 
-// TestModel walks every sequence of events up to a depth over a small world:
-// leases for every nonce ever issued (1 or 2 units), all replayable at any time,
-// power cuts that find any version of the words ever written in either slot (a
-// write may have been lost, or an old image restored). The promise: no lease is
-// accepted twice, and work never exceeds the units of the leases accepted.
-func TestModel(t *testing.T) {
-	depth := 7
-	if testing.Short() {
-		depth = 5 // under the race detector, which this pure package does not need
-	}
-	type world struct {
-		s        lock.State
-		issued   []lock.Nonce
-		accepted map[lock.Nonce]bool
-		written  [][]byte
-		granted  lock.Units
-		worked   lock.Units
-	}
-	seen, steps, replays, cuts := map[string]bool{}, 0, 0, 0
-	clone := func(w world) world {
-		acc := map[lock.Nonce]bool{}
-		for k := range w.accepted {
-			acc[k] = true
-		}
-		w.accepted = acc
-		w.issued = append([]lock.Nonce(nil), w.issued...)
-		w.written = append([][]byte(nil), w.written...)
-		return w
-	}
-	var walk func(w world, left int)
-	visit := func(w world, left int) {
-		if w.worked > w.granted {
-			t.Fatalf("worked %d of %d granted", w.worked, w.granted)
-		}
-		checkAccount(t, w.s)
-		key := fmt.Sprint(w.s, w.issued, w.accepted, w.written, w.granted, w.worked, left)
-		if seen[key] {
-			return
-		}
-		seen[key] = true
-		walk(w, left-1)
-	}
-	walk = func(w world, left int) {
-		if left < 0 {
-			return
-		}
-		steps++
-		if len(w.issued) < 3 {
-			next := clone(w)
-			var out lock.Output
-			var err error
-			// Entropy is fresh on every ask; the sequence may repeat after a lost write.
-			next.s, out, err = w.s.Step(lock.Ask{Entropy: [32]byte{byte(len(w.issued) + 1)}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			n, _ := next.s.Outstanding()
-			for _, old := range next.issued {
-				if old == n {
-					t.Fatal("a nonce was issued twice")
-				}
-			}
-			next.issued, next.written = append(next.issued, n), append(next.written, out.Persist)
-			visit(next, left)
-		}
-		for _, n := range w.issued {
-			for _, units := range []lock.Units{1, 2} {
-				next := clone(w)
-				var err error
-				var out lock.Output
-				next.s, out, err = w.s.Step(lease(n, units))
-				if err == nil {
-					if w.accepted[n] {
-						t.Fatal("a key was accepted twice")
-					}
-					next.accepted[n] = true
-					next.granted += units
-					next.written = append(next.written, out.Persist)
-				} else if next.s.Phase() != lock.Idle {
-					t.Fatal("a refused lease left the lock active")
-				}
-				if w.accepted[n] {
-					replays++
-				}
-				visit(next, left)
-			}
-		}
-		for _, u := range []lock.Units{1, 2} {
-			next := clone(w)
-			before := w.s.Allowance()
-			next.s, _, _ = w.s.Step(lock.Work{Units: u})
-			next.worked += min(u, before)
-			visit(next, left)
-		}
-		for i := range len(w.written) + 1 {
-			next := clone(w)
-			slots := [][]byte{nil, nil}
-			if i > 0 {
-				slots[0] = w.written[i-1]
-			}
-			if i > 1 {
-				slots[1] = w.written[i-2]
-			}
-			var err error
-			if next.s, err = lock.Boot(cfg, slots...); err != nil {
-				t.Fatal(err)
-			}
-			if next.s.Phase() != lock.Idle {
-				t.Fatal("power on is not idle")
-			}
-			cuts++
-			visit(next, left)
-		}
-	}
-	walk(world{s: boot(t), accepted: map[lock.Nonce]bool{}}, depth)
-	t.Logf("%d states, %d steps, %d replays tried, %d power cuts", len(seen), steps, replays, cuts)
-	if replays == 0 || cuts == 0 {
-		t.Fatal("the hard cases never happened")
-	}
-}
-
 // TestStuckEntropy: with a broken generator the sequence alone keeps nonces
 // apart, as long as no write was lost.
 func TestStuckEntropy(t *testing.T) {
@@ -476,4 +355,25 @@ func BenchmarkStep(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// FuzzBoot: whatever lies in the slots, a lock that starts is idle, and either
+// spoilt or ready to ask.
+func FuzzBoot(f *testing.F) {
+	w := lock.Words{Seq: 2, Redeemed: 1, Accepted: 5, Used: 5}.Encode()
+	f.Add(w, []byte(nil))
+	f.Add(w[:20], w)
+	f.Add([]byte("x"), []byte("y"))
+	f.Fuzz(func(t *testing.T, a, b []byte) {
+		s, err := lock.Boot(cfg, a, b)
+		if s.Phase() != lock.Idle || s.Allowance() != 0 {
+			t.Fatal("power on is not idle")
+		}
+		if _, open := s.Outstanding(); open {
+			t.Fatal("a nonce is outstanding at power on")
+		}
+		if _, _, asked := s.Step(lock.Ask{}); err != nil && asked == nil {
+			t.Fatalf("asks in spite of %v", err)
+		}
+	})
 }
