@@ -64,16 +64,20 @@ func (k *stock) sites(w *world.World, s file.Settings) ([]world.Place, error) {
 	if err != nil {
 		return nil, err
 	}
+	ordered := pool
+	if c.Rule != file.All {
+		ordered = order(pool, min(c.Count, len(pool)), c.Rule, s.Seed)
+	}
+	count := c.Count
 	if c.Rule == file.All {
-		return pool, nil
+		count = len(pool) * c.PerTown
 	}
-	if w.IsMeasured() && c.Count > len(pool) {
-		return nil, fmt.Errorf("%w: %d beacons at %d measured places of %s", ErrTooFew, c.Count, len(pool), c.In)
+	if w.IsMeasured() && (c.PerTown > 1 || count > len(pool)) {
+		return nil, fmt.Errorf("%w: %d beacons, %d to a town, at %d measured places of %s", ErrTooFew, count, c.PerTown, len(pool), c.In)
 	}
-	ordered := order(pool, min(c.Count, len(pool)), c.Rule, s.Seed)
-	sites := make([]world.Place, c.Count)
+	sites := make([]world.Place, count)
 	for i := range sites {
-		sites[i] = ordered[i%len(ordered)]
+		sites[i] = ordered[i/c.PerTown%len(ordered)]
 	}
 	return sites, nil
 }

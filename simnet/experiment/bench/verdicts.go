@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/ursa-virtual/ursa/locator/verdict"
@@ -24,6 +25,7 @@ type Verdicts struct {
 	world    *world.World
 	trial    *trial.Trial
 	towns    []world.Place // where honest cores stand
+	people   []int64       // in the towns up to and with each, when cores are drawn by people
 	grid     []plan.Sample // or these
 }
 
@@ -88,9 +90,24 @@ func (k *stock) cores(v *Verdicts, sites []world.Place) (err error) {
 		v.grid, err = plan.Samples(area, min(s.Cores.Count, plan.MaxSamples/4))
 		return err
 	}
-	if v.towns, err = k.within(v.world.Places(), s.Cores.In, s.Policy.Permit); err != nil || !v.world.IsMeasured() {
+	if v.towns, err = k.within(v.world.Places(), s.Cores.In, s.Policy.Permit); err != nil {
 		return err
 	}
+	if v.world.IsMeasured() {
+		return v.leaveOut(sites)
+	}
+	if s.Cores.By == file.ByPeople {
+		var sum int64
+		for _, t := range v.towns {
+			sum += int64(max(1, t.Population))
+			v.people = append(v.people, sum)
+		}
+	}
+	return nil
+}
+
+// leaveOut takes the measured hosts that are beacons from those that can be cores.
+func (v *Verdicts) leaveOut(sites []world.Place) error {
 	taken := map[string]bool{}
 	for _, b := range sites {
 		taken[b.ID] = true
@@ -102,7 +119,7 @@ func (k *stock) cores(v *Verdicts, sites []world.Place) (err error) {
 		}
 	}
 	if v.towns = free; len(free) == 0 {
-		return fmt.Errorf("%w: every measured place of %s is a beacon; none is left for a core", ErrTooFew, s.Cores.In)
+		return fmt.Errorf("%w: every measured place of %s is a beacon; none is left for a core", ErrTooFew, v.settings.Cores.In)
 	}
 	return nil
 }
@@ -129,7 +146,12 @@ func (v *Verdicts) stand(n int) world.Place {
 		at := v.grid[n*len(v.grid)/v.settings.Cores.Count].At
 		return world.Place{ID: "grid " + id, Name: "grid " + id, At: at, Population: world.UnknownPopulation, Access: world.DataCentre, Metro: "grid " + id}
 	}
-	town := v.towns[source(v.settings.Seed, "core "+id).IntN(len(v.towns))]
+	rnd := source(v.settings.Seed, "core "+id)
+	at := rnd.IntN(len(v.towns))
+	if v.people != nil {
+		at, _ = slices.BinarySearch(v.people, 1+rnd.Int64N(v.people[len(v.people)-1]))
+	}
+	town := v.towns[at]
 	if v.world.IsMeasured() {
 		return town
 	}

@@ -48,10 +48,12 @@ func init() { // the table mentions functions that mention the table (hint)
 		{"constellation.cities", "", false, false, "a list of cities, for rule list", cities},
 		{"constellation.in", "world", false, false, "a region, or permit, or world", text(func(d *draft, s string) { d.settings.Constellation.In = s })},
 		{"constellation.count", "", false, false, "how many beacons", number(1, MaxSites, func(d *draft, n int) { d.settings.Constellation.Count = n })},
+		{"constellation.per_town", "1", false, false, "how many beacons stand in one town, or f+1", perTown},
 		{"constellation.domains", "beacon", false, false, "beacon, city, country, or a number of operators", domains},
 		{"cores.place", Cities, false, false, "cities, homes or grid", word(func(d *draft, s string) { d.settings.Cores.Place = s }, Cities, Homes, Grid)},
 		{"cores.in", "permit", false, false, "a region, or permit, or world", text(func(d *draft, s string) { d.settings.Cores.In = s })},
 		{"cores.who", Honest, false, false, "honest, cheats or both", word(func(d *draft, s string) { d.settings.Cores.Who = s }, Honest, Cheats, Both)},
+		{"cores.by", ByTown, false, false, "town or people: each town as likely, or each inhabitant", word(func(d *draft, s string) { d.settings.Cores.By = s }, ByTown, ByPeople)},
 		{"cores.count", "", false, false, "how many cores", number(1, MaxCores, func(d *draft, n int) { d.settings.Cores.Count = n })},
 		{"cores.access", "", false, false, "data-centre, wired, wifi, cellular or satellite", access},
 		{"adversary.name", "none", false, false, "an adversary of the library", text(func(d *draft, s string) { d.settings.Adversary.Name = s })},
@@ -254,6 +256,15 @@ func speed(r *reader, n *yaml.Node, d *draft) {
 		return
 	}
 	d.settings.Policy.Speed = class
+}
+
+// perTown may follow f, which the point settles: 0 stands for f+1 until then.
+func perTown(r *reader, n *yaml.Node, d *draft) {
+	if n.Value == "f+1" {
+		d.settings.Constellation.PerTown = 0
+		return
+	}
+	number(1, 64, func(d *draft, n int) { d.settings.Constellation.PerTown = n })(r, n, d)
 }
 
 func domains(r *reader, n *yaml.Node, d *draft) {

@@ -42,6 +42,7 @@ type Constellation struct {
 	Cities  []string // of rule list
 	In      string   // region expression; the words permit and world
 	Count   int
+	PerTown int    // beacons in one town, before the next town is taken
 	Domains string // beacon, city, country, or a number of operators among whom the beacons are dealt out in turn
 }
 
@@ -57,9 +58,16 @@ type Cores struct {
 	Place  string       // cities, homes or grid: where honest cores stand
 	In     string       // region expression; the words permit and world
 	Who    string       // honest, cheats or both
+	By     string       // town or people: is each town as likely, or each inhabitant
 	Count  int          // in one point
 	Access world.Access // their link
 }
+
+// By what cores are drawn.
+const (
+	ByTown   = "town"
+	ByPeople = "people"
+)
 
 // Who the cores are.
 const (

@@ -103,6 +103,9 @@ func (r *reader) set(values leaves, sweep []swept, replace []string) []swept {
 		r.plain(n, 0)
 		values[path] = n
 		sweep = slices.DeleteFunc(sweep, func(s swept) bool { return s.path == path })
+		maps.DeleteFunc(values, func(k string, v *yaml.Node) bool { // what is no longer varied is no axis
+			return strings.HasPrefix(k, "chart.") && v.Value == path
+		})
 	}
 	return sweep
 }
@@ -223,6 +226,9 @@ func (r *reader) together(values leaves, s *Settings) {
 		if s.Cores.Place == Homes {
 			s.Cores.Access = world.Wired
 		}
+	}
+	if c.PerTown == 0 {
+		c.PerTown = s.Policy.F + 1
 	}
 	r.region(values["policy.permit"], s.Policy.Permit)
 	if c.In != "permit" && c.In != "world" {
