@@ -29,10 +29,10 @@ import (
 
 // upFlags are the words of the command line; up is what they mean.
 type upFlags struct {
-	data, core, permit, speed, attack, saveProof string
-	beacons, f, leases                           int
-	seed                                         uint64
-	once, json                                   bool
+	data, core, permit, speed, attack, saveProof, attest string
+	beacons, f, leases                                   int
+	seed                                                 uint64
+	once, json                                           bool
 }
 
 // up is a checked wish for a run.
@@ -63,7 +63,7 @@ func upCommand() *cobra.Command {
 			"only the distance is simulated. Tells what happens, ends with the workload stopped.\n\n" +
 			"In an attack the core stands outside the permitted region and claims a place inside; --core names one of the two.",
 		Example: "  ursa up\n  ursa up --once --json\n  ursa up --once --core Tokyo --permit JP+KR\n" +
-			"  ursa up --once --attack relay\n  ursa up --permit 'EU27+EEA+CH+GB' -- sh -c 'while :; do :; done'",
+			"  ursa up --once --attack relay\n  ursa up --once --attest tpm\n  ursa up --permit 'EU27+EEA+CH+GB' -- sh -c 'while :; do :; done'",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if n := cmd.ArgsLenAtDash(); len(args) > 0 && n != 0 {
 				return fmt.Errorf("unexpected word %q: a workload stands behind --", args[0])
@@ -86,6 +86,7 @@ func upCommand() *cobra.Command {
 	flags.IntVar(&f.f, "f", 0, "how many faulty beacon domains to survive")
 	flags.StringVar(&f.speed, "speed", "vacuum", "fastest signal assumed: vacuum or fibre")
 	flags.StringVar(&f.attack, "attack", "none", "what the core tries: none, add-delay, relay, lying-beacon or replay")
+	flags.StringVar(&f.attest, "attest", "sim", "what beacons and core run on: sim, which proves nothing about hardware, or tpm: software TPMs (swtpm), really quoted")
 	flags.BoolVar(&f.once, "once", false, "end after the first decision")
 	flags.BoolVar(&f.json, "json", false, "print each decision as one JSON object, and nothing else, on standard output")
 	flags.StringVar(&f.saveProof, "save-proof", "", "write the evidence of the decision to `FILE`, for ursa verify")
@@ -108,6 +109,8 @@ func newUp(f upFlags, command []string) (*up, error) {
 		return nil, usagef("--permit: %w", err)
 	}
 	switch {
+	case f.attest != "sim" && f.attest != "tpm":
+		return nil, usagef("--attest %q: use sim or tpm", f.attest)
 	case f.beacons < 1 || f.beacons > 20:
 		return nil, usagef("--beacons %d: use 1 to 20; all of them are asked", f.beacons)
 	case f.f < 0 || 2*f.f+1 > f.beacons:
@@ -192,7 +195,12 @@ func (u *up) run(ctx context.Context, tell *story) error {
 	defer os.RemoveAll(dir)
 	decisions := make(chan decided, 64)
 	tell.begin(u)
-	b, err := box.Start(ctx, box.Config{Scene: u.scene, Policy: u.policy, Seed: u.flags.seed, Dir: dir, Budget: upBudget, Want: upWant,
+	machines, endMachines, err := u.machines()
+	if err != nil {
+		return err
+	}
+	defer endMachines()
+	b, err := box.Start(ctx, box.Config{Scene: u.scene, Machines: machines, Policy: u.policy, Seed: u.flags.seed, Dir: dir, Budget: upBudget, Want: upWant,
 		Probing: tell.probing, Events: tell.agent,
 		Decided: func(r grant.Request, d grant.Decision) {
 			select {

@@ -68,7 +68,10 @@ func (s *story) begin(u *up) {
 		s.line("", "%s (%s) is no beacon: the audit refutes its claimed place, it is likelier near %s", a.Name, a.Claims, a.Near)
 	}
 	s.line("core", "%s asks to be unlocked in %s", u.scene.Claim, u.region)
-	s.line("assumed", "signals at most at %s speed, at most %d faulty beacon domains, attestation sim (no real hardware)", u.speed, u.flags.f)
+	s.line("assumed", "signals at most at %s speed, at most %d faulty beacon domains, attestation %s", u.speed, u.flags.f, u.attested())
+	if u.flags.attest == "tpm" {
+		s.line("machines", "making %d software TPMs with endorsement certificates, booting, enrolling and measuring them", len(u.scene.Beacons)+1)
+	}
 	if a := u.scene.Attack; a != adversary.None {
 		s.line("attack", "%s: the core truly stands in %s; it owns %s, and %s", a, u.scene.Stands, a.Owns(), a.Tries())
 	}
@@ -283,7 +286,7 @@ func (s *story) print(u *up, b *box.Box, d decided) error {
 	out := decisionJSON{Decision: "denied", Verdict: f.Verdict.Kind().String(), Reason: d.decision.Reason, Core: b.Core().String(),
 		Claim: u.scene.Claim.String(), Stands: u.scene.Stands.String(), Permit: u.region.String(), Speed: u.speed.String(), F: u.flags.f,
 		Touches: []string{}, Attack: u.scene.Attack, RefusedBy: d.decision.RefusedBy, ElapsedMS: time.Since(s.began).Milliseconds(),
-		Attestation: "sim", Beacons: []beaconJSON{}}
+		Attestation: u.flags.attest, Beacons: []beaconJSON{}}
 	if d.decision.Granted {
 		out.Decision, out.GrantedUnits, out.Reason = "unlocked", uint64(f.Units), f.Verdict.Reason()
 	}

@@ -76,7 +76,6 @@ type founding struct {
 	made      int
 	expected  map[identity.ID]directory.Expectation
 	appraiser *attest.Appraiser
-	now       time.Time
 }
 
 // FoundOn is Found on machines of another kind.
@@ -96,7 +95,7 @@ func FoundOn(ctx context.Context, machines Machines, audience string, sites []Si
 		return nil, err
 	}
 	c.Verifier = verifier
-	f := &founding{machines: machines, expected: map[identity.ID]directory.Expectation{}, now: now}
+	f := &founding{machines: machines, expected: map[identity.ID]directory.Expectation{}}
 	if f.appraiser, err = attest.NewAppraiser(attest.AppraiserConfig{Key: keys[identity.RoleAppraiser], PolicyFor: f.policy, Audience: audience,
 		Verifiers: []attest.Verifier{verifier}}); err != nil {
 		return nil, err

@@ -82,7 +82,7 @@ func (f *founding) admit(ctx context.Context, role identity.Role, c *attest.Conf
 		return m, err
 	}
 	f.expected[key.ID()] = m.Expect
-	m.Result, err = f.appraiser.Appraise(evidence, attest.Want{Subject: key.ID(), Nonce: nonce, NowUnixNS: f.now.UnixNano()})
+	m.Result, err = f.appraiser.Appraise(evidence, attest.Want{Subject: key.ID(), Nonce: nonce, NowUnixNS: time.Now().UnixNano()})
 	return m, err
 }
 
