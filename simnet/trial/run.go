@@ -191,6 +191,16 @@ func (t *Trial) detected(s *adversary.Scene, kind verdict.Kind) Detection {
 	return Unnoticed
 }
 
+// Committee returns the ids of the beacons that are asked about a claim, sorted.
+func (t *Trial) Committee(claim earth.LatLon) []string {
+	var ids []string
+	for _, i := range t.committee(claim) {
+		ids = append(ids, t.fleet[i].Place.ID)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
 // committee returns who is asked about a claim: the nearest by stated place, ties by id, but first the nearest that bring new
 // domains until 2f+1 are there. It is the rule of topology/plan for delays that grow with distance.
 func (t *Trial) committee(claim earth.LatLon) []int {

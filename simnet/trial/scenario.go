@@ -113,7 +113,7 @@ func strength(d *sample.Draws, name adversary.Name, s *Setup, beyond bool) float
 		}
 		return math.Floor(6 * d.Float64())
 	case adversary.AddDelayAdaptive, adversary.PickyProver:
-		return 2 + math.Floor(5*d.Float64())
+		return 2 + math.Floor(3*d.Float64())
 	}
 	return clip(k.Default * (0.1 + 2.9*d.Float64()))
 }
