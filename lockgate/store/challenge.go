@@ -79,8 +79,8 @@ func (s *SQL) Refuse(ctx context.Context, c Challenge) error {
 // closeChallenge takes the challenge that a grant answers out of the store.
 // Whoever comes second finds none: another gate has refused or granted on it, or
 // has asked anew.
-func (t *txn) closeChallenge(g Grant) error {
-	return t.exec(StepNonces, `DELETE FROM challenge WHERE core = ? AND nonce = ?`, g.Core[:], g.Nonce[:])
+func closeChallenge(g Grant) write {
+	return write{StepNonces, `DELETE FROM challenge WHERE core = ? AND nonce = ?`, []any{g.Core[:], g.Nonce[:]}}
 }
 
 // openChallenge says whether the challenge is still to be answered.

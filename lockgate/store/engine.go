@@ -72,6 +72,7 @@ type dialect struct {
 	bind    func(query string) string  // writes parameters as the database wants them
 	tx      *sql.TxOptions             // of writes
 	check   *sql.TxOptions             // of Check: one state throughout
+	join    bool                       // every statement is a journey: writes travel together
 	fenced  bool                       // one gate at a time: a new one shuts the old one out
 	retry   func(error) bool           // the transaction was not applied and may be tried again
 	oneConn bool                       // the writer keeps one connection
@@ -271,7 +272,7 @@ func (s *SQL) try(batch []*job) error {
 		return fmt.Errorf("store: cannot write: %w", err)
 	}
 	defer func() { _ = tx.Rollback() }()
-	t := &txn{tx: bound{tx, s.d.bind}, fault: s.fault}
+	t := &txn{tx: bound{tx, s.d.bind}, fault: s.fault, join: s.d.join}
 	if s.d.fenced {
 		if err := t.fence(s.epoch); err != nil {
 			return err

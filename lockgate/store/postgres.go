@@ -20,7 +20,7 @@ import (
 // connection's search path.
 func OpenPostgres(ctx context.Context, dsn string, opt Options) (*SQL, error) {
 	s := &SQL{opt: opt, d: dialect{name: "postgres", words: pgWords, prepare: []string{"SET LOCAL client_min_messages = warning"},
-		bind: dollars, tx: &sql.TxOptions{Isolation: sql.LevelSerializable}, retry: pgRetry,
+		bind: dollars, join: true, tx: &sql.TxOptions{Isolation: sql.LevelSerializable}, retry: pgRetry,
 		check: &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}}}
 	var err error
 	if s.write, err = sql.Open("pgx", dsn); err != nil {

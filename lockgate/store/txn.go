@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/ursa-virtual/ursa/lockgate/lock"
 )
@@ -20,7 +21,9 @@ type querier interface {
 type txn struct {
 	tx    bound
 	fault func(Step) error
+	join  bool // writes of several tables may be one statement
 	dirty bool
+	top   *Head // of the ledger, once it was read; only this transaction moves it
 }
 
 // exec writes; the transaction does not stop halfway for an impatient caller,
@@ -32,6 +35,50 @@ func (t *txn) exec(step Step, query string, args ...any) error {
 	}
 	if _, err := t.tx.ExecContext(context.Background(), query, args...); err != nil {
 		return fmt.Errorf("store: cannot write (%s): %w", step, err)
+	}
+	return nil
+}
+
+// write is one statement that changes one table; its parameters are plain
+// question marks.
+type write struct {
+	step  Step
+	query string
+	args  []any
+}
+
+// all writes several tables. Where every statement is a journey to a server they
+// travel as one, with common table expressions; none of them reads what another
+// one writes.
+func (t *txn) all(list ...write) error {
+	if !t.join {
+		for _, w := range list {
+			if err := t.exec(w.step, w.query, w.args...); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	t.dirty = true
+	var query strings.Builder
+	var args []any
+	last := len(list) - 1
+	for i, w := range list {
+		if err := t.fault(w.step); err != nil {
+			return err
+		}
+		switch {
+		case i == last:
+			query.WriteString(" " + w.query)
+		case i == 0:
+			fmt.Fprintf(&query, "WITH w%d AS (%s)", i, w.query)
+		default:
+			fmt.Fprintf(&query, ", w%d AS (%s)", i, w.query)
+		}
+		args = append(args, w.args...)
+	}
+	if _, err := t.tx.ExecContext(context.Background(), query.String(), args...); err != nil {
+		return fmt.Errorf("store: cannot write: %w", err)
 	}
 	return nil
 }
@@ -50,15 +97,17 @@ func (t *txn) fence(epoch int64) error {
 
 // grant is the one transaction: all checks first, then all writes.
 func (t *txn) grant(g Grant) (Result, error) {
-	ctx := context.Background()
-	if r, ok, err := lookup(ctx, t.tx, g.Core, g.RequestID, g.RequestHash); err != nil || ok {
-		return r, err
-	}
-	a, err := account(ctx, t.tx, g.Core)
+	a, more, err := accountWith(context.Background(), t.tx, g.Core, `, (SELECT count(*) FROM request WHERE core = ?1 AND id = ?2),
+		(SELECT count(*) FROM nonce WHERE n = ?3), (SELECT count(*) FROM lock_nonce WHERE n = ?4), `+depositsInForce+` <= ?5)`,
+		4, g.RequestID[:], g.Nonce[:], g.LockNonce[:], g.AtUnixNS)
 	if err != nil {
 		return Result{}, err
 	}
-	if err := t.allowed(g, a); err != nil {
+	if more[0] > 0 {
+		r, _, err := lookup(context.Background(), t.tx, g.Core, g.RequestID, g.RequestHash)
+		return r, err
+	}
+	if err := t.allowed(g, a, more[1] > 0, more[2] > 0, left(a, more[3])); err != nil {
 		return Result{}, err
 	}
 	return t.write(g)
@@ -66,25 +115,16 @@ func (t *txn) grant(g Grant) (Result, error) {
 
 // allowed holds the checks that only the transaction can make, because a grant
 // for the same core or chip may have come in since the decision.
-func (t *txn) allowed(g Grant, a Account) error {
+func (t *txn) allowed(g Grant, a Account, nonceUsed, lockUsed bool, have lock.Units) error {
 	switch {
 	case !a.Enabled:
 		return ErrDisabled
 	case a.Chip != g.Chip:
 		return ErrChipMismatch
-	}
-	for _, c := range []struct {
-		table string
-		n     [32]byte
-		err   error
-	}{{"nonce", g.Nonce, ErrNonceUsed}, {"lock_nonce", g.LockNonce, ErrLockNonceUsed}} {
-		if used, err := has(context.Background(), t.tx, c.table, c.n); err != nil {
-			return err
-		} else if used {
-			return c.err
-		}
-	}
-	switch {
+	case nonceUsed:
+		return ErrNonceUsed
+	case lockUsed:
+		return ErrLockNonceUsed
 	case a.LastSeq != g.PrevSeq:
 		return ErrStale
 	case g.LockSeq <= a.LastSeq:
@@ -104,7 +144,10 @@ func (t *txn) allowed(g Grant, a Account) error {
 		}
 		return err
 	}
-	return t.covers(g.Chip, g.Units, g.AtUnixNS)
+	if g.Units > have {
+		return ErrBudget
+	}
+	return nil
 }
 
 // covers says whether a wallet holds so many units.
@@ -116,22 +159,30 @@ func (t *txn) covers(chip [32]byte, units lock.Units, at int64) error {
 	return err
 }
 
-// wallet is what a chip has left: its budget and the deposits that have come
-// into force, less what was spent.
+// depositsInForce sums up a chip's deposits, up to an instant that the query
+// names after it.
+const depositsInForce = `(SELECT CAST(coalesce(sum(units), 0) AS BIGINT) FROM deposit WHERE chip = h.id AND not_before`
+
+// left is what a chip with such an account has to use: its budget and the
+// deposits that have come into force, less what was spent.
+func left(a Account, deposits int64) lock.Units {
+	if have := uint64(a.Budget) + uint64(deposits); have > uint64(a.Spent) { // each is below 2^63
+		return lock.Units(have) - a.Spent
+	}
+	return 0
+}
+
+// wallet is what a chip has left.
 func wallet(ctx context.Context, q querier, chip [32]byte, at int64) (lock.Units, error) {
 	var budget, spent, deposits int64
-	err := q.QueryRowContext(ctx, `SELECT budget, spent, (SELECT CAST(coalesce(sum(units), 0) AS BIGINT) FROM deposit WHERE chip = ?1 AND not_before <= ?2)
-		FROM chip WHERE id = ?1`, chip[:], at).Scan(&budget, &spent, &deposits)
+	err := q.QueryRowContext(ctx, `SELECT h.budget, h.spent, `+depositsInForce+` <= ?2) FROM chip h WHERE h.id = ?1`, chip[:], at).Scan(&budget, &spent, &deposits)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, ErrUnknownCore
 	}
 	if err != nil {
 		return 0, fmt.Errorf("store: cannot read the wallet: %w", err)
 	}
-	if have := uint64(budget) + uint64(deposits); have > uint64(spent) { // each is below 2^63
-		return lock.Units(have) - lock.Units(spent), nil
-	}
-	return 0, nil
+	return left(Account{Budget: lock.Units(budget), Spent: lock.Units(spent)}, deposits), nil
 }
 
 // burnt reads a burn.
@@ -214,41 +265,28 @@ func (t *txn) deposit(d Deposit) (uint64, error) {
 
 func (t *txn) write(g Grant) (Result, error) {
 	fromBurn := g.Burn != [16]byte{}
-	var err error
+	debit := write{StepDebit, `UPDATE chip SET spent = spent + ? WHERE id = ?`, []any{int64(g.Units), g.Chip[:]}}
 	if fromBurn { // the wallet paid when it was burnt
-		err = t.exec(StepDebit, `UPDATE burn SET used = used + ? WHERE core = ? AND id = ?`, int64(g.Units), g.Core[:], g.Burn[:])
-	} else {
-		err = t.exec(StepDebit, `UPDATE chip SET spent = spent + ? WHERE id = ?`, int64(g.Units), g.Chip[:])
+		debit = write{StepDebit, `UPDATE burn SET used = used + ? WHERE core = ? AND id = ?`, []any{int64(g.Units), g.Core[:], g.Burn[:]}}
 	}
-	if err != nil {
-		return Result{}, err
-	}
-	err = t.exec(StepDebit, `UPDATE core SET last_seq = ?, last_units = ?, granted = granted + ?, accepted = ?, used = ?,
-		redeemed = ?, last_at = ?, last_proof = ?, prev_proof = ? WHERE id = ?`,
-		int64(g.LockSeq), int64(g.Units), int64(g.Units), int64(g.Accepted), int64(g.Used),
-		int64(g.Redeemed), g.AtUnixNS, g.ProofHash[:], g.PrevProof[:], g.Core[:])
-	if err != nil {
-		return Result{}, err
-	}
-	if err := t.exec(StepNonces, `INSERT INTO nonce VALUES (?)`, g.Nonce[:]); err != nil {
-		return Result{}, err
-	}
-	if err := t.exec(StepNonces, `INSERT INTO lock_nonce VALUES (?)`, g.LockNonce[:]); err != nil {
-		return Result{}, err
-	}
-	if g.Asked {
-		if err := t.closeChallenge(g); err != nil {
-			return Result{}, err
-		}
-	}
-	i, err := t.append(g.Leaf)
+	i, leaf, err := t.next(g.Leaf)
 	if err != nil {
 		return Result{}, err
 	}
 	sum := sha256.Sum256(g.Response)
-	err = t.exec(StepRequest, `INSERT INTO request (core, id, hash, response, sum, units, burnt, leaf, at, nonce) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		g.Core[:], g.RequestID[:], g.RequestHash[:], g.Response, sum[:], int64(g.Units), flag(fromBurn), int64(i), g.AtUnixNS, g.Nonce[:])
-	if err != nil {
+	list := []write{debit,
+		{StepDebit, `UPDATE core SET last_seq = ?, last_units = ?, granted = granted + ?, accepted = ?, used = ?,
+			redeemed = ?, last_at = ?, last_proof = ?, prev_proof = ? WHERE id = ?`,
+			[]any{int64(g.LockSeq), int64(g.Units), int64(g.Units), int64(g.Accepted), int64(g.Used),
+				int64(g.Redeemed), g.AtUnixNS, g.ProofHash[:], g.PrevProof[:], g.Core[:]}},
+		{StepNonces, `INSERT INTO nonce VALUES (?)`, []any{g.Nonce[:]}},
+		{StepNonces, `INSERT INTO lock_nonce VALUES (?)`, []any{g.LockNonce[:]}}}
+	if g.Asked {
+		list = append(list, closeChallenge(g))
+	}
+	list = append(list, leaf, write{StepRequest, `INSERT INTO request (core, id, hash, response, sum, units, burnt, leaf, at, nonce) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		[]any{g.Core[:], g.RequestID[:], g.RequestHash[:], g.Response, sum[:], int64(g.Units), flag(fromBurn), int64(i), g.AtUnixNS, g.Nonce[:]}})
+	if err := t.all(list...); err != nil {
 		return Result{}, err
 	}
 	return Result{Response: g.Response, Leaf: i}, nil
@@ -256,15 +294,27 @@ func (t *txn) write(g Grant) (Result, error) {
 
 // append adds a leaf to the chain.
 func (t *txn) append(data []byte) (uint64, error) {
-	h, err := head(context.Background(), t.tx)
+	i, w, err := t.next(data)
 	if err != nil {
 		return 0, err
 	}
-	hash := ChainHash(h.Hash, h.Size, data)
-	if err := t.exec(StepLeaf, `INSERT INTO leaf VALUES (?, ?, ?)`, int64(h.Size), data, hash[:]); err != nil {
-		return 0, err
+	return i, t.exec(w.step, w.query, w.args...)
+}
+
+// next is the write of the chain's next leaf. A transaction of which a write
+// fails is given up as a whole, so the head that it remembers is the true one.
+func (t *txn) next(data []byte) (uint64, write, error) {
+	if t.top == nil {
+		h, err := head(context.Background(), t.tx)
+		if err != nil {
+			return 0, write{}, err
+		}
+		t.top = &h
 	}
-	return h.Size, nil
+	i := t.top.Size
+	hash := ChainHash(t.top.Hash, i, data)
+	t.top = &Head{Size: i + 1, Hash: hash}
+	return i, write{StepLeaf, `INSERT INTO leaf VALUES (?, ?, ?)`, []any{int64(i), data, hash[:]}}, nil
 }
 
 func head(ctx context.Context, q querier) (Head, error) {
@@ -322,24 +372,34 @@ func answered(ctx context.Context, q querier, core [32]byte, id [16]byte) (r Res
 }
 
 func account(ctx context.Context, q querier, core [32]byte) (Account, error) {
+	a, _, err := accountWith(ctx, q, core, "", 0)
+	return a, err
+}
+
+// accountWith reads a core and further whole numbers in the same query; ?1 is the
+// core.
+func accountWith(ctx context.Context, q querier, core [32]byte, further string, count int, args ...any) (Account, []int64, error) {
 	a := Account{Core: core}
 	var chip, last, prev []byte
 	var enabled int64
-	var n [9]int64
+	n, more := [9]int64{}, make([]int64, count)
+	to := []any{&chip, &a.Tenant, &a.Platform, &a.Public, &enabled, &n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7], &n[8], &last, &prev}
+	for i := range more {
+		to = append(to, &more[i])
+	}
 	err := q.QueryRowContext(ctx, `SELECT c.chip, c.tenant, c.platform, c.public, c.enabled,
 		h.budget, h.spent, c.last_seq, c.last_units, c.granted, c.accepted, c.used,
-		c.redeemed, c.last_at, c.last_proof, c.prev_proof
-		FROM core c JOIN chip h ON h.id = c.chip WHERE c.id = ?`, core[:]).
-		Scan(&chip, &a.Tenant, &a.Platform, &a.Public, &enabled, &n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7], &n[8], &last, &prev)
+		c.redeemed, c.last_at, c.last_proof, c.prev_proof`+further+`
+		FROM core c JOIN chip h ON h.id = c.chip WHERE c.id = ?1`, append([]any{core[:]}, args...)...).Scan(to...)
 	if errors.Is(err, sql.ErrNoRows) {
-		return Account{}, ErrUnknownCore
+		return Account{}, nil, ErrUnknownCore
 	}
 	if err != nil {
-		return Account{}, fmt.Errorf("store: cannot read the account: %w", err)
+		return Account{}, nil, fmt.Errorf("store: cannot read the account: %w", err)
 	}
-	for _, v := range n {
+	for _, v := range append(n[:], more...) {
 		if v < 0 {
-			return Account{}, fmt.Errorf("%w: a negative counter", ErrChain)
+			return Account{}, nil, fmt.Errorf("%w: a negative counter", ErrChain)
 		}
 	}
 	a.Enabled = enabled == 1
@@ -349,7 +409,7 @@ func account(ctx context.Context, q querier, core [32]byte) (Account, error) {
 	a.Redeemed, a.LastAtNS = uint64(n[7]), n[8]
 	a.Budget, a.Spent, a.LastSeq, a.LastUnits = lock.Units(n[0]), lock.Units(n[1]), uint64(n[2]), lock.Units(n[3])
 	a.Granted, a.Accepted, a.Used = lock.Units(n[4]), lock.Units(n[5]), lock.Units(n[6])
-	return a, nil
+	return a, more, nil
 }
 
 // flag is how databases that know no truth value keep one.
