@@ -62,7 +62,12 @@ func Collect(ctx context.Context, a Attester, subject identity.ID, nonce [32]byt
 	if err != nil {
 		return nil, fmt.Errorf("collecting %s evidence: %w", a.Platform(), err)
 	}
-	b, err := canon.Marshal(Evidence{Version, a.Platform(), subject, nonce, body})
+	return EncodeEvidence(Evidence{Version, a.Platform(), subject, nonce, body})
+}
+
+// EncodeEvidence writes evidence that was put together otherwise, for example from a report that another program asked for.
+func EncodeEvidence(e Evidence) ([]byte, error) {
+	b, err := canon.Marshal(e)
 	if err != nil {
 		return nil, err
 	}

@@ -46,8 +46,8 @@ type Linked struct {
 	Guest KeyAttester
 }
 
-// linkedBody is the evidence of a pair.
-type linkedBody struct {
+// LinkedBody is the evidence of a pair: a claim.
+type LinkedBody struct {
 	Version    uint64   `cbor:"1,keyasint"`
 	ReportData [32]byte `cbor:"2,keyasint"`
 	Host       []byte   `cbor:"3,keyasint"`
@@ -71,7 +71,7 @@ func (l Linked) Report(ctx context.Context, reportData [32]byte) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	b := linkedBody{Version: Version, ReportData: reportData}
+	b := LinkedBody{Version: Version, ReportData: reportData}
 	if b.Host, err = l.Host.Report(ctx, linkHost(reportData, credential)); err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (v LinkedVerifier) Platform() Platform {
 // Verify checks form (ErrEvidence, ErrVersion), each half by its own verifier, and that each names the other (ErrNotLinked). The claims
 // are those of the pair: debug and migratable if either is, the host's security version, the guest's measured configuration.
 func (v LinkedVerifier) Verify(body []byte, nowUnixNS int64) (Claims, error) {
-	var b linkedBody
+	var b LinkedBody
 	if err := canon.Unmarshal(body, &b, MaxEvidenceSize); err != nil {
 		return Claims{}, fmt.Errorf("%w: %w", ErrEvidence, err)
 	}
