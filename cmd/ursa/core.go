@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ursa-virtual/ursa/lockgate/core"
+	"github.com/ursa-virtual/ursa/lockgate/policy"
 	"github.com/ursa-virtual/ursa/topology/earth"
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
@@ -35,7 +36,7 @@ func coreCommand() *cobra.Command {
 			"  ursa core prove --dir core --directory directory.ursa --attest-result core/result --gate https://gate.example.net:8443\n" +
 			"  ursa core run --dir core --directory directory.ursa --attest-result core/result --gate https://gate.example.net:8443 -- ./train",
 	}
-	cmd.AddCommand(coreInitCommand(), coreProveCommand(), coreRunCommand(), coreStatusCommand())
+	cmd.AddCommand(coreInitCommand(), coreProveCommand(), coreRunCommand(), coreStatusCommand(), coreTokenCommand())
 	return cmd
 }
 
@@ -119,6 +120,9 @@ func coreProveCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.want = 1
+			if s := policy.Scheme(o.scheme); o.burn == 0 && s.Burns() {
+				o.burn = 1
+			}
 			return proveOnce(cmd, o, out, asJSON)
 		},
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -25,6 +26,7 @@ import (
 	"github.com/ursa-virtual/ursa/lockgate/core"
 	"github.com/ursa-virtual/ursa/lockgate/core/workload"
 	"github.com/ursa-virtual/ursa/lockgate/lock"
+	"github.com/ursa-virtual/ursa/lockgate/policy"
 	"github.com/ursa-virtual/ursa/lockgate/server/client"
 	"github.com/ursa-virtual/ursa/topology/earth"
 	"github.com/ursa-virtual/ursa/topology/identity"
@@ -32,11 +34,13 @@ import (
 
 // coreOptions are the flags that proving and running share.
 type coreOptions struct {
-	keys                       keyFlags
-	passport                   passportFlags
-	dir, directory, gate, mode string
-	http2                      bool
-	want                       lock.Units
+	keys                 keyFlags
+	passport             passportFlags
+	dir, directory, mode string
+	gates                []string
+	scheme               string
+	http2                bool
+	want, burn           lock.Units
 }
 
 func (o *coreOptions) register(cmd *cobra.Command) {
@@ -45,7 +49,9 @@ func (o *coreOptions) register(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.dir, "dir", ".", "the core's `DIR`, which 'core init' made")
 	f.StringVar(&o.directory, "directory", "", "`FILE` of the signed directory; read again for every proof")
-	f.StringVar(&o.gate, "gate", "", "`URL` of the gate, such as https://gate.example.net:8443")
+	f.StringArrayVar(&o.gates, "gate", nil, "`URL` of the gate, such as https://gate.example.net:8443; repeat for others that serve the same store with the same key")
+	f.StringVar(&o.scheme, "scheme", string(policy.SchemeCombined), "how the gate's policy pays for leases: lease or keys (debited), burn or combined (burnt before)")
+	f.Uint64Var((*uint64)(&o.burn), "burn", 0, "`UNITS` to burn at a time, with burn and combined; 0: four times what is asked for")
 	f.BoolVar(&o.http2, "http2", false, "reach the gate by HTTP/2 over TCP, where UDP does not pass (beacons need UDP anyhow)")
 	f.StringVar(&o.mode, "mode", exchange.ModeBlocking.String(), "how the answering loop waits: blocking, held (CPU out of idle) or spinning (a CPU for the exchange)")
 }
@@ -62,6 +68,43 @@ func gateAddress(gate string) (string, error) {
 	return u.Host, nil
 }
 
+// gateAddresses reads all of them; one is needed.
+func gateAddresses(gates []string) ([]string, error) {
+	if len(gates) == 0 {
+		return nil, usagef("--gate is missing: use a URL such as https://gate.example.net:8443")
+	}
+	var out []string
+	for _, g := range gates {
+		address, err := gateAddress(g)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, address)
+	}
+	return out, nil
+}
+
+// burnOf is how many units to burn at a time; 0: the scheme asks for none.
+func burnOf(o coreOptions) (lock.Units, error) {
+	scheme := policy.Scheme(o.scheme)
+	switch scheme {
+	case policy.SchemeLease, policy.SchemeKeys:
+		if o.burn != 0 {
+			return 0, usagef("--burn %d: scheme %s burns nothing; use burn or combined", o.burn, scheme)
+		}
+		return 0, nil
+	case policy.SchemeBurn, policy.SchemeCombined:
+		if o.burn != 0 {
+			return o.burn, nil
+		}
+		if o.want > 1<<60 {
+			return o.want, nil
+		}
+		return 4 * o.want, nil
+	}
+	return 0, usagef("--scheme %q: use lease, keys, burn or combined", o.scheme)
+}
+
 func parseMode(word string) (exchange.Mode, error) {
 	for _, m := range []exchange.Mode{exchange.ModeBlocking, exchange.ModeHeld, exchange.ModeSpinning} {
 		if m.String() == word {
@@ -76,6 +119,7 @@ type coreAgent struct {
 	*core.Agent
 	key     *identity.Private
 	prover  *prober.Committee
+	gates   *client.Many
 	closers []func()
 }
 
@@ -87,8 +131,11 @@ func (a *coreAgent) close() {
 
 // openCore claims the folder and makes the agent. Probing is told of each beacon's exchange, events of what the agent does.
 func openCore(cmd *cobra.Command, o coreOptions, probing func(prober.Event), events func(core.Event)) (_ *coreAgent, err error) {
-	address, err := gateAddress(o.gate)
+	addresses, err := gateAddresses(o.gates)
 	if err != nil {
+		return nil, err
+	}
+	if o.burn, err = burnOf(o); err != nil {
 		return nil, err
 	}
 	mode, err := parseMode(o.mode)
@@ -119,7 +166,7 @@ func openCore(cmd *cobra.Command, o coreOptions, probing func(prober.Event), eve
 	if err := a.openProver(cmd.Context(), o, mode, protect, probing); err != nil {
 		return nil, err
 	}
-	return a, a.openAgent(o, address, events)
+	return a, a.openAgent(o, addresses, events)
 }
 
 // openProver loads the key and opens the socket towards the beacons.
@@ -170,8 +217,8 @@ func (a *coreAgent) openProver(ctx context.Context, o coreOptions, mode exchange
 	return nil
 }
 
-// openAgent opens the way to the gate and boots the lock.
-func (a *coreAgent) openAgent(o coreOptions, address string, events func(core.Event)) error {
+// openAgent opens the way to the gates and boots the lock.
+func (a *coreAgent) openAgent(o coreOptions, addresses []string, events func(core.Event)) error {
 	gate, err := readPublic(filepath.Join(o.dir, coreGateName), identity.RoleGate)
 	if err != nil {
 		return err
@@ -180,21 +227,32 @@ func (a *coreAgent) openAgent(o coreOptions, address string, events func(core.Ev
 	if err := readJSON(filepath.Join(o.dir, coreClaimName), "a claimed place", &claim); err != nil {
 		return err
 	}
-	cfg := client.Config{Key: a.key, Claim: claim, Address: address}
-	if !o.http2 {
-		conn, err := net.ListenUDP("udp", nil)
-		if err != nil {
-			return fmt.Errorf("cannot open a socket for the gate: %w", err)
+	var gates []*client.Client
+	for _, address := range addresses {
+		cfg := client.Config{Key: a.key, Claim: claim, Address: address}
+		if len(addresses) > 1 {
+			cfg.Timeout = 5 * time.Second // there is another one to ask
 		}
-		a.closers = append(a.closers, func() { _ = conn.Close() })
-		cfg.Conn = conn
+		if !o.http2 {
+			conn, err := net.ListenUDP("udp", nil)
+			if err != nil {
+				return fmt.Errorf("cannot open a socket for the gate: %w", err)
+			}
+			a.closers = append(a.closers, func() { _ = conn.Close() })
+			cfg.Conn = conn
+		}
+		to, err := client.New(cfg)
+		if err != nil {
+			return err
+		}
+		a.closers = append(a.closers, func() { _ = to.Close() })
+		gates = append(gates, to)
 	}
-	to, err := client.New(cfg)
-	if err != nil {
+	if a.gates, err = client.NewMany(gates...); err != nil {
 		return err
 	}
-	a.closers = append(a.closers, func() { _ = to.Close() })
-	a.Agent, err = core.New(core.Config{Key: a.key, GateKey: gate.Key, Gate: to, Prover: a.prover, Memory: core.NewFolder(o.dir), Want: o.want, Events: events})
+	a.Agent, err = core.New(core.Config{Key: a.key, GateKey: gate.Key, Gate: a.gates, Prover: a.prover, Memory: core.NewFolder(o.dir), Want: o.want,
+		Burn: o.burn, Clock: core.HostClock(), Events: events})
 	return err
 }
 
@@ -340,7 +398,9 @@ func runWorkload(cmd *cobra.Command, o coreOptions, log *slog.Logger, onDenial b
 		return err
 	}
 	status.Core, status.Hold = a.key.ID(), string(process.Hold())
-	stop, err := control(o.dir, statusHandler(func() any { mu.Lock(); defer mu.Unlock(); return status }))
+	mux := statusHandler(func() any { mu.Lock(); defer mu.Unlock(); return status }).(*http.ServeMux)
+	mux.HandleFunc("POST /token", a.token)
+	stop, err := control(o.dir, mux)
 	if err != nil {
 		return errors.Join(err, process.Stop())
 	}

@@ -6,14 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 
+	"github.com/ursa-virtual/ursa/lockgate/grant"
 	"github.com/ursa-virtual/ursa/lockgate/lock"
+	"github.com/ursa-virtual/ursa/lockgate/revoke"
 	"github.com/ursa-virtual/ursa/lockgate/store"
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
@@ -25,20 +23,25 @@ import (
 const (
 	orderEnrol   = "enrol"
 	orderList    = "list"
-	orderRevoke  = "revoke"
-	orderRestore = "restore"
-	orderReload  = "reload" // directory and policy, of a gate that serves
+	orderEnable  = "enable" // one core that was switched off as a copy
+	orderReload  = "reload" // directory, policy and revocations, of a gate that serves
+	orderWallet1 = "wallet" // show it
+	orderDeposit = "deposit"
+	orderTopUp   = "top-up"
 )
 
 // gateOrder is one order; which fields count depends on Do.
 type gateOrder struct {
-	Do       string     `json:"do"`
-	Core     publicFile `json:"core,omitzero"`
-	Chip     hexString  `json:"chip,omitempty"`
-	Platform string     `json:"platform,omitempty"`
-	Tenant   string     `json:"tenant,omitempty"`
-	Budget   uint64     `json:"budget,omitempty"`
-	Prefix   string     `json:"prefix,omitempty"` // of a core's id
+	Do        string     `json:"do"`
+	Core      publicFile `json:"core,omitzero"`
+	Chip      hexString  `json:"chip,omitempty"`
+	Platform  string     `json:"platform,omitempty"`
+	Tenant    string     `json:"tenant,omitempty"`
+	Budget    uint64     `json:"budget,omitempty"`
+	Prefix    string     `json:"prefix,omitempty"` // of a core's id
+	Units     uint64     `json:"units,omitempty"`
+	Deposit   hexString  `json:"deposit,omitempty"`       // id
+	NotBefore int64      `json:"not_before_ns,omitempty"` // Unix ns
 }
 
 // The refusals of an order.
@@ -50,151 +53,158 @@ var (
 )
 
 // askGate carries an order to where the store is open.
-func askGate(ctx context.Context, dir string, o gateOrder) ([]coreAccount, error) {
-	if _, err := os.Stat(filepath.Join(dir, gateKeyName)); err != nil {
-		return nil, fmt.Errorf("%s holds %w", dir, errNoGate)
+func askGate(ctx context.Context, home gateHome, o gateOrder) (gateAnswer, error) {
+	var a gateAnswer
+	if err := home.check(); err != nil {
+		return a, err
 	}
-	client, err := controlClient(dir)
+	client, err := controlClient(home.dir)
 	if errors.Is(err, errNotRunning) {
-		return orderOffline(ctx, dir, o)
+		return orderOffline(ctx, home, o)
 	}
 	if err != nil {
-		return nil, err
+		return a, err
 	}
 	body, err := json.Marshal(o)
 	if err != nil {
-		return nil, err
+		return a, err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://gate/order", bytes.NewReader(body))
 	if err != nil {
-		return nil, err
+		return a, err
 	}
-	var list []coreAccount
-	return list, exchangeJSON(client, req, &list)
+	return a, exchangeJSON(client, req, &a)
 }
 
 // orderOffline opens the store of a folder that no gate serves.
-func orderOffline(ctx context.Context, dir string, o gateOrder) ([]coreAccount, error) {
+func orderOffline(ctx context.Context, home gateHome, o gateOrder) (gateAnswer, error) {
 	if o.Do == orderReload {
-		return nil, errNotRunning
+		return gateAnswer{}, errNotRunning
 	}
-	release, err := claimHome(dir, "ursa gate")
+	release, err := claimHome(home.dir, "ursa gate")
 	if err != nil {
-		return nil, err
+		return gateAnswer{}, err
 	}
 	defer release()
-	st, err := store.OpenSQLite(ctx, filepath.Join(dir, gateStoreName), store.Options{})
+	st, err := home.openStore(ctx)
 	if err != nil {
-		return nil, err
+		return gateAnswer{}, err
 	}
-	list, err := fulfil(ctx, dir, st, o)
-	return list, errors.Join(err, st.Close())
+	// Who is revoked is shown as far as the list can be verified.
+	list, err := readRevocations(home)
+	if err != nil {
+		list = revoke.List{}
+	}
+	d := desk{store: st, revoked: list, await: func(context.Context, uint64) error { return nil }}
+	a, err := d.fulfil(ctx, o)
+	return a, errors.Join(err, st.Close())
 }
 
-// fulfil does what a defender ordered, on an open store.
-func fulfil(ctx context.Context, dir string, st store.Store, o gateOrder) ([]coreAccount, error) {
+// desk is where orders are carried out: an open store, the list of revocations in force, and how to wait until the ledger shows a leaf.
+type desk struct {
+	store   store.Store
+	revoked revoke.List
+	await   func(ctx context.Context, leaf uint64) error
+}
+
+// fulfil does what a defender ordered.
+func (d desk) fulfil(ctx context.Context, o gateOrder) (gateAnswer, error) {
+	var out gateAnswer
 	switch o.Do {
 	case orderEnrol:
-		return enrolCore(ctx, dir, st, o)
-	case orderRevoke, orderRestore:
-		id, err := findCore(dir, o.Prefix)
+		a, err := d.enrol(ctx, o)
 		if err != nil {
-			return nil, err
+			return out, err
 		}
-		if err := st.Enable(ctx, id, o.Do == orderRestore); err != nil {
-			return nil, err
-		}
-		return accounts(ctx, st, []identity.ID{id})
+		out.Cores = []coreAccount{d.line(a)}
+		return out, nil
 	case orderList:
-		ids, err := enrolledCores(dir)
-		if err != nil {
-			return nil, err
+		out.Cores = []coreAccount{}
+		for a, err := range d.store.Accounts(ctx) {
+			if err != nil {
+				return out, err
+			}
+			if strings.HasPrefix(identity.ID(a.Core).String(), o.Prefix) {
+				out.Cores = append(out.Cores, d.line(a))
+			}
 		}
-		return accounts(ctx, st, ids)
+		return out, nil
 	}
-	return nil, fmt.Errorf("%w: %q", errOrder, o.Do)
+	a, err := d.find(ctx, o.Prefix)
+	if err != nil {
+		return out, err
+	}
+	switch o.Do {
+	case orderEnable:
+		if err := d.store.Enable(ctx, a.Core, true); err != nil {
+			return out, err
+		}
+		a.Enabled = true
+		out.Cores = []coreAccount{d.line(a)}
+		return out, nil
+	case orderWallet1, orderDeposit, orderTopUp:
+		out.Wallet, err = wallet(ctx, d.store, a, o, d.await)
+		return out, err
+	}
+	return out, fmt.Errorf("%w: %q", errOrder, o.Do)
 }
 
-func enrolCore(ctx context.Context, dir string, st store.Store, o gateOrder) ([]coreAccount, error) {
+func (d desk) enrol(ctx context.Context, o gateOrder) (store.Account, error) {
 	if err := o.Core.check("the enrolment", identity.RoleCore); err != nil {
-		return nil, err
+		return store.Account{}, err
 	}
 	if len(o.Chip) != 32 {
-		return nil, fmt.Errorf("%w: a chip has 32 bytes", errOrder)
+		return store.Account{}, fmt.Errorf("%w: a chip has 32 bytes", errOrder)
 	}
 	public, err := o.Core.Key.MarshalBinary()
 	if err != nil {
-		return nil, err
+		return store.Account{}, err
 	}
-	err = st.Enrol(ctx, store.Account{Core: o.Core.ID, Chip: [32]byte(o.Chip), Tenant: o.Tenant, Platform: o.Platform, Public: public, Enabled: true, Budget: lock.Units(o.Budget)})
+	err = d.store.Enrol(ctx, store.Account{Core: o.Core.ID, Chip: [32]byte(o.Chip), Tenant: o.Tenant, Platform: o.Platform, Public: public, Enabled: true, Budget: lock.Units(o.Budget)})
 	if err != nil {
-		return nil, err
+		return store.Account{}, err
 	}
-	list := filepath.Join(dir, gateCoresDir)
-	if err := newHome(list); err != nil {
-		return nil, err
-	}
-	if err := writeJSON(filepath.Join(list, o.Core.ID.String()+".json"), o.Core, 0o600); err != nil {
-		return nil, err
-	}
-	return accounts(ctx, st, []identity.ID{o.Core.ID})
+	return d.store.Account(ctx, o.Core.ID)
 }
 
-// enrolledCores lists the ids in the folder, ascending.
-func enrolledCores(dir string) ([]identity.ID, error) {
-	entries, err := os.ReadDir(filepath.Join(dir, gateCoresDir))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var ids []identity.ID
-	for _, e := range entries {
-		name, ok := strings.CutSuffix(e.Name(), ".json")
-		if !ok {
-			continue
-		}
-		id, err := identity.ParseID(name)
+// find finds the one enrolled core whose id begins so.
+func (d desk) find(ctx context.Context, prefix string) (store.Account, error) {
+	var found store.Account
+	n := 0
+	for a, err := range d.store.Accounts(ctx) {
 		if err != nil {
-			continue // not one of ours
+			return found, err
 		}
-		ids = append(ids, id)
+		if strings.HasPrefix(identity.ID(a.Core).String(), prefix) {
+			found = a
+			n++
+		}
 	}
-	slices.SortFunc(ids, identity.ID.Compare)
-	return ids, nil
+	switch {
+	case n == 0:
+		return found, fmt.Errorf("%s: %w", prefix, errNoCore)
+	case n > 1:
+		return found, fmt.Errorf("%s: %w", prefix, errManyCores)
+	}
+	return found, nil
 }
 
-// findCore finds the one enrolled core whose id begins so.
-func findCore(dir, prefix string) (identity.ID, error) {
-	ids, err := enrolledCores(dir)
-	if err != nil {
-		return identity.ID{}, err
+// line is an account for people.
+func (d desk) line(a store.Account) coreAccount {
+	why, off := grant.Switched(d.revoked, a, [32]byte{})
+	if !a.Enabled {
+		why, off = "switched off: a copy of it was in use", true
 	}
-	var found []identity.ID
-	for _, id := range ids {
-		if strings.HasPrefix(id.String(), prefix) {
-			found = append(found, id)
-		}
-	}
-	switch len(found) {
-	case 0:
-		return identity.ID{}, fmt.Errorf("%s: %w", prefix, errNoCore)
-	case 1:
-		return found[0], nil
-	}
-	return identity.ID{}, fmt.Errorf("%s: %w", prefix, errManyCores)
+	return coreAccount{Core: a.Core, Chip: a.Chip[:], Tenant: a.Tenant, Platform: a.Platform, Enabled: !off, Off: why, Budget: uint64(a.Budget),
+		Spent: uint64(a.Spent), Granted: uint64(a.Granted), Used: uint64(a.Used), LastLease: rfc3339(a.LastAtNS)}
 }
 
-func accounts(ctx context.Context, st store.Store, ids []identity.ID) ([]coreAccount, error) {
-	list := []coreAccount{}
-	for _, id := range ids {
-		a, err := st.Account(ctx, id)
-		if err != nil {
-			return nil, fmt.Errorf("core %s: %w", id.Short(), err)
-		}
-		list = append(list, coreAccount{Core: id, Chip: a.Chip[:], Tenant: a.Tenant, Platform: a.Platform, Enabled: a.Enabled, Budget: uint64(a.Budget),
-			Spent: uint64(a.Spent), Granted: uint64(a.Granted), Used: uint64(a.Used), LastLease: rfc3339(a.LastAtNS)})
+// checkPrefix wants enough digits of a core's id to be sure.
+func checkPrefix(core string) error {
+	if len(core) < 8 {
+		return usagef("%q: give eight digits of the core's id or more; 'ursa gate cores' lists them", core)
 	}
-	return list, nil
+	return nil
 }
+
+func lowerDigits(id string) string { return strings.ToLower(id) }

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,15 +12,19 @@ import (
 	"github.com/ursa-virtual/ursa/beacon/attest"
 	"github.com/ursa-virtual/ursa/lockgate/grant"
 	"github.com/ursa-virtual/ursa/lockgate/policy"
+	"github.com/ursa-virtual/ursa/lockgate/quorum"
 	"github.com/ursa-virtual/ursa/topology/directory"
 )
 
 // policyFlags are a policy as words of the command line.
 type policyFlags struct {
-	dir, name, permit, speed, timing, attest string
-	f, domains, statements, units, perMille  uint64
-	vMax                                     float64
-	age, tOff, lease, valid                  time.Duration
+	keys                                          keyFlags
+	home                                          gateHome
+	signers                                       []string
+	name, permit, speed, timing, attest, scheme   string
+	f, domains, statements, units, step, perMille uint64
+	vMax                                          float64
+	age, tOff, lease, valid                       time.Duration
 }
 
 func gatePolicyCommand() *cobra.Command {
@@ -37,25 +41,32 @@ func gatePolicyCommand() *cobra.Command {
 func gatePolicySetCommand() *cobra.Command {
 	var p policyFlags
 	cmd := &cobra.Command{
-		Use:   "set",
-		Short: "Write the next version of the policy, and put it into force",
-		Long: "Writes the next version of the gate's policy from the flags. A gate that serves takes it over at once; challenges that were\n" +
-			"asked under the version before are refused from then on.",
-		Example: "  ursa gate policy set --dir gate --permit EU27+CH --attest sim\n" +
+		Use:   "set [SIGNED_POLICY]",
+		Short: "Put the next version of the policy into force",
+		Long: "Puts a policy into force that enough of the gate's authors signed: a file of 'ursa policy sign', or, when the folder has an author\n" +
+			"of its own, the next version after the present one, made from the flags and signed here.\n\n" +
+			"A gate that serves takes it over at once; challenges that were asked under the version before are refused from then on.",
+		Example: "  ursa gate policy set --dir gate europe.ursa\n" +
+			"  ursa gate policy set --dir gate --permit EU27+CH --attest sim --passphrase-file pass\n" +
 			"  ursa gate policy set --dir gate --permit 'DE+FR' --f 1 --t-off 30s --lease 1m --max-units 60000 --attest sim",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return p.install(cmd, args[0])
+			}
 			if err := needFlags(cmd, "permit", "attest"); err != nil {
 				return err
 			}
 			return p.set(cmd)
 		},
 	}
-	registerGateDir(cmd, &p.dir)
+	p.home.register(cmd)
+	p.keys.register(cmd)
 	f := cmd.Flags()
+	f.StringArrayVar(&p.signers, "key", nil, "`FILE` of an author's key that signs; default: the folder's own")
 	f.StringVar(&p.name, "name", "gate", "`NAME` of the policy, for people")
 	f.StringVar(&p.permit, "permit", "", "permitted region, an `EXPR` over the atlas such as EU27+CH")
-	f.StringVar(&p.attest, "attest", "", "attestation `PLATFORM` accepted: sim, which proves nothing about hardware, is the only one so far")
+	f.StringVar(&p.attest, "attest", "", "attestation `PLATFORM` accepted: sim, which proves nothing about hardware; for others write a file, see 'ursa policy'")
 	f.StringVar(&p.speed, "speed", "vacuum", "fastest signal assumed: vacuum or fibre")
 	f.Uint64Var(&p.f, "f", 0, "faulty beacon domains to survive")
 	f.Uint64Var(&p.domains, "min-domains", 0, "domains that must answer; 0: 2f+1")
@@ -64,6 +75,8 @@ func gatePolicySetCommand() *cobra.Command {
 	f.DurationVar(&p.age, "max-age", time.Minute, "oldest challenge that still counts")
 	f.Float64Var(&p.vMax, "v-max", 350, "fastest that a core may travel, in m/s")
 	f.Uint64Var(&p.units, "max-units", 5000, "most units in one lease (ms of CPU time)")
+	f.StringVar(&p.scheme, "scheme", string(policy.SchemeCombined), "what pays for a lease and how it is opened: lease, keys (in steps), burn (units are burnt before), combined (both)")
+	f.Uint64Var(&p.step, "step-units", 0, "units that one key opens, with keys and combined; 0: a tenth of --max-units")
 	f.Uint64Var(&p.perMille, "per-mille", 1000, "speed granted, in thousandths")
 	f.DurationVar(&p.tOff, "t-off", 30*time.Second, "a core stops within this of its last lease")
 	f.DurationVar(&p.lease, "lease", time.Minute, "longest life of a lease")
@@ -74,7 +87,7 @@ func gatePolicySetCommand() *cobra.Command {
 // policy makes the next version after a previous one.
 func (p policyFlags) policy(trust trustFile, previous policy.Policy, now time.Time) (policy.Policy, error) {
 	if p.attest != string(attest.Sim) {
-		return policy.Policy{}, usagef("--attest %q: use sim, the only platform so far; %s", p.attest, simNotice)
+		return policy.Policy{}, usagef("--attest %q: use sim here; what other platforms must show stands in a policy file, see 'ursa policy --help'", p.attest)
 	}
 	ms := func(d time.Duration) *uint64 { return new(uint64(max(d.Milliseconds(), 0))) }
 	need := func(n uint64) *uint64 {
@@ -93,6 +106,15 @@ func (p policyFlags) policy(trust trustFile, previous policy.Policy, now time.Ti
 	if p.perMille != 1000 {
 		out.PerMille = &p.perMille
 	}
+	out.Scheme = policy.Scheme(p.scheme)
+	if out.Scheme.Steps() {
+		out.StepUnits = new(p.step)
+		if p.step == 0 {
+			*out.StepUnits = max(p.units/10, 1)
+		}
+	} else if p.step != 0 {
+		return out, usagef("--step-units %d: scheme %s opens leases at once; use keys or combined", p.step, p.scheme)
+	}
 	if problems := out.Validate(); len(problems) > 0 {
 		return out, usagef("%w", errors.Join(problems...))
 	}
@@ -102,13 +124,17 @@ func (p policyFlags) policy(trust trustFile, previous policy.Policy, now time.Ti
 	return out, nil
 }
 
+// set signs the next version and puts it into force.
 func (p policyFlags) set(cmd *cobra.Command) error {
-	trust, err := homeTrust(p.dir, "gate")
+	trust, err := homeTrust(p.home.dir, "gate")
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(p.dir, gatePolicyName)
-	previous, err := readPolicy(path)
+	authors, err := p.home.authors()
+	if err != nil {
+		return err
+	}
+	previous, _, err := readSignedPolicy(p.home.path(signedPolicyName), authors)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -116,34 +142,77 @@ func (p policyFlags) set(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	b, err := next.Encode()
+	if authors.Threshold > max(len(p.signers), 1) {
+		return usagef("%d of this gate's authors must sign: write a policy file and let them ('ursa policy sign'), then 'ursa gate policy set FILE'", authors.Threshold)
+	}
+	protect, err := p.keys.protector(cmd, false)
 	if err != nil {
 		return err
 	}
-	if err := writeWhole(path, b, 0o644); err != nil {
+	keys, err := p.home.authorKeys(p.signers, protect)
+	if err != nil {
+		return err
+	}
+	signed, err := policy.Sign(next, keys...)
+	if err != nil {
+		return err
+	}
+	if err := p.enforce(cmd, signed, authors); err != nil {
+		return err
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), simNotice)
+	return nil
+}
+
+// install puts a policy into force that was signed elsewhere.
+func (p policyFlags) install(cmd *cobra.Command, file string) error {
+	if err := p.home.check(); err != nil {
+		return err
+	}
+	authors, err := p.home.authors()
+	if err != nil {
+		return err
+	}
+	_, signed, err := readSignedPolicy(file, authors)
+	if err != nil {
+		return err
+	}
+	return p.enforce(cmd, signed, authors)
+}
+
+// enforce checks that a signed policy succeeds the one in the folder, writes it there, and tells the gate that serves.
+func (p policyFlags) enforce(cmd *cobra.Command, signed []byte, authors quorum.Authors) error {
+	next, err := policy.Open(signed, authors)
+	if err != nil {
+		return err
+	}
+	path := p.home.path(signedPolicyName)
+	previous, old, err := readSignedPolicy(path, authors)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err == nil && !bytes.Equal(old, signed) {
+		if err := next.Succeeds(previous); err != nil {
+			return err
+		}
+	}
+	if problems := next.Validate(); len(problems) > 0 {
+		return problems[0]
+	}
+	if _, _, err := grant.Permit(next.Permit); err != nil {
+		return err
+	}
+	if err := writeWhole(path, signed, 0o644); err != nil {
 		return err
 	}
 	state := "in force now"
-	if _, err := askGate(cmd.Context(), p.dir, gateOrder{Do: orderReload}); errors.Is(err, errNotRunning) {
+	if _, err := askGate(cmd.Context(), p.home, gateOrder{Do: orderReload}); errors.Is(err, errNotRunning) {
 		state = "in force when the gate serves"
 	} else if err != nil {
 		return fmt.Errorf("version %d is written, but the gate that serves refused it: %w", next.Version, err)
 	}
-	fmt.Fprintln(cmd.ErrOrStderr(), simNotice)
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "policy  %q version %d permits %s, %s\n", next.Name, next.Version, next.Permit, state)
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "policy  %q version %d permits %s, scheme %s, %s\n", next.Name, next.Version, next.Permit, next.Scheme, state)
 	return err
-}
-
-func readPolicy(path string) (policy.Policy, error) {
-	b, err := readLimited(path, policy.MaxSize)
-	if err != nil {
-		return policy.Policy{}, err
-	}
-	p, err := policy.Decode(b)
-	if err != nil {
-		return p, fmt.Errorf("%s: %w", path, err)
-	}
-	return p, nil
 }
 
 // policyJSON is what `ursa gate policy show` prints.
@@ -163,6 +232,8 @@ type policyJSON struct {
 	Audience      string   `json:"audience"`
 	MaxUnits      *uint64  `json:"max_units"`
 	PerMille      *uint64  `json:"per_mille"`
+	Scheme        string   `json:"scheme"`
+	StepUnits     *uint64  `json:"step_units"`
 	TOffMS        *uint64  `json:"t_off_ms"`
 	LeaseTTLMS    *uint64  `json:"lease_ttl_ms"`
 	NotBefore     string   `json:"not_before"`
@@ -170,7 +241,7 @@ type policyJSON struct {
 }
 
 func gatePolicyShowCommand() *cobra.Command {
-	var dir string
+	var home gateHome
 	cmd := &cobra.Command{
 		Use:     "show",
 		Short:   "Print the policy of a gate's folder as JSON",
@@ -178,9 +249,13 @@ func gatePolicyShowCommand() *cobra.Command {
 		Example: "  ursa gate policy show --dir gate",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, err := readPolicy(filepath.Join(dir, gatePolicyName))
+			authors, err := home.authors()
+			if err != nil {
+				return err
+			}
+			p, _, err := readSignedPolicy(home.path(signedPolicyName), authors)
 			if errors.Is(err, fs.ErrNotExist) {
-				return fmt.Errorf("%s has no policy: 'ursa gate policy set' writes one", dir)
+				return fmt.Errorf("%s has no policy: 'ursa gate policy set' writes one", home.dir)
 			}
 			if err != nil {
 				return err
@@ -191,7 +266,7 @@ func gatePolicyShowCommand() *cobra.Command {
 			}
 			out := policyJSON{Name: p.Name, Version: p.Version, Hash: fmt.Sprintf("%x", hash), Permit: p.Permit, Speed: p.Speed, F: p.F, MinDomains: p.MinDomains,
 				MinStatements: p.MinStatements, MaxAgeMS: p.MaxAgeMS, VMaxMMPS: p.VMaxMMPS, Timing: string(p.Timing), Audience: p.Audience,
-				MaxUnits: p.MaxUnits, PerMille: p.PerMille, TOffMS: p.TOffMS, LeaseTTLMS: p.LeaseTTLMS}
+				MaxUnits: p.MaxUnits, PerMille: p.PerMille, TOffMS: p.TOffMS, LeaseTTLMS: p.LeaseTTLMS, Scheme: string(p.Scheme), StepUnits: p.StepUnits}
 			for _, a := range p.Attest {
 				out.Platforms = append(out.Platforms, a.Platform)
 			}
@@ -201,6 +276,6 @@ func gatePolicyShowCommand() *cobra.Command {
 			return printJSON(cmd, out)
 		},
 	}
-	registerGateDir(cmd, &dir)
+	home.register(cmd)
 	return cmd
 }

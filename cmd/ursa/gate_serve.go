@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -21,20 +20,26 @@ import (
 	"github.com/ursa-virtual/ursa/lockgate/grant"
 	"github.com/ursa-virtual/ursa/lockgate/ledger"
 	"github.com/ursa-virtual/ursa/lockgate/policy"
+	"github.com/ursa-virtual/ursa/lockgate/quorum"
 	"github.com/ursa-virtual/ursa/lockgate/server"
 	"github.com/ursa-virtual/ursa/lockgate/store"
+	"github.com/ursa-virtual/ursa/lockgate/token"
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
 
 // gateOptions are the flags of `ursa gate serve`.
 type gateOptions struct {
-	keys                                    keyFlags
-	log                                     logFlag
-	dir, directory, policy, listen, metrics string
-	near, drawn                             int
-	auditors                                []string
-	noEvidence, trustProxy                  bool
-	drain                                   time.Duration
+	keys                                  keyFlags
+	log                                   logFlag
+	home                                  gateHome
+	directory, policy, revocations        string
+	listen, metrics                       string
+	near, drawn                           int
+	auditors                              []string
+	noEvidence, trustProxy, noList        bool
+	drain                                 time.Duration
+	issuer, issuerListen, tlsCert, tlsKey string
+	audiences                             []string
 }
 
 func gateServeCommand() *cobra.Command {
@@ -43,20 +48,29 @@ func gateServeCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Serve challenges and leases: HTTP/3 over UDP and HTTP/2 over TCP on one port",
 		Long: "Serves the gate of a folder. A lease is sent when its ledger leaf is under a published checkpoint. Each decision on a proof is kept\n" +
-			"as sealed evidence in DIR/evidence, for 'ursa verify'. SIGHUP reloads directory and policy; SIGTERM finishes what was begun.\n\n" +
-			"At start the store is compared with the ledger: a store that is older halts the gate.",
-		Example: "  ursa gate serve --dir gate --directory directory.ursa --listen :8443 --passphrase-file pass",
-		Args:    cobra.NoArgs,
+			"as sealed evidence in DIR/evidence, for 'ursa verify'. SIGHUP reloads directory, policy and revocations; SIGTERM finishes what was\n" +
+			"begun.\n\n" +
+			"At start the store is checked and compared with the ledger: a store that is older halts the gate, and so does a list of\n" +
+			"revocations or a policy that is older than what the ledger has seen. Without a list of revocations in force nothing is granted.\n\n" +
+			"With --store several gates with copies of one folder serve one PostgreSQL database. With --issuer and --audience an inside verdict\n" +
+			"is handed on as a token (JWT or EAT) that others verify by OpenID discovery.",
+		Example: "  ursa gate serve --dir gate --directory directory.ursa --listen :8443 --passphrase-file pass\n" +
+			"  ursa gate serve --dir gate --directory directory.ursa --store postgres://gate@db.example.net/ursa --passphrase-file pass\n" +
+			"  ursa gate serve --dir gate --directory directory.ursa --issuer https://gate.example.net --audience vault \\\n" +
+			"      --issuer-listen :443 --tls-cert cert.pem --tls-key key.pem --passphrase-file pass",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return serveGate(cmd, o)
 		},
 	}
 	o.keys.register(cmd)
 	o.log.register(cmd)
-	registerGateDir(cmd, &o.dir)
+	o.home.registerStore(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.directory, "directory", "", "`FILE` of the signed directory")
-	f.StringVar(&o.policy, "policy", "", "`FILE` of the policy; default: the folder's, of 'gate policy set'")
+	f.StringVar(&o.policy, "policy", "", "`FILE` of the signed policy; default: the folder's, of 'gate policy set'")
+	f.StringVar(&o.revocations, "revocations", "", "`FILE` of the signed list of revocations; default: the folder's, of 'gate revoke'")
+	f.BoolVar(&o.noList, "without-revocations", false, "grant even when there is no list of revocations, or it has expired while the gate serves")
 	f.StringVar(&o.listen, "listen", ":8443", "`ADDRESS` to serve on, UDP and TCP")
 	f.StringVar(&o.metrics, "metrics", gateMetrics, "TCP `ADDRESS` for Prometheus (/metrics) and /status; empty: none")
 	f.IntVar(&o.near, "near", 8, "beacons near the claimed place that a challenge asks")
@@ -65,6 +79,11 @@ func gateServeCommand() *cobra.Command {
 	f.BoolVar(&o.noEvidence, "no-evidence", false, "keep no evidence: nobody can then verify a decision again")
 	f.BoolVar(&o.trustProxy, "behind-proxy", false, "no limits by address: all connections come from one proxy that passes TLS through")
 	f.DurationVar(&o.drain, "drain", 10*time.Second, "how long requests in progress may go on after SIGTERM")
+	f.StringVar(&o.issuer, "issuer", "", "`URL` under which tokens are issued, such as https://gate.example.net; empty: no tokens")
+	f.StringArrayVar(&o.audiences, "audience", nil, "`NAME` that tokens may be made for; repeat for each")
+	f.StringVar(&o.issuerListen, "issuer-listen", "", "TCP `ADDRESS` for relying parties: discovery document and keys; empty: on the gate's own port only")
+	f.StringVar(&o.tlsCert, "tls-cert", "", "`FILE` of the certificate that relying parties know, PEM; empty: plain HTTP, for a proxy that has one")
+	f.StringVar(&o.tlsKey, "tls-key", "", "`FILE` of the certificate's key, PEM")
 	return cmd
 }
 
@@ -82,6 +101,8 @@ type gateDaemon struct {
 
 	serving chan struct{} // closed when there is something to reload
 
+	authors        quorum.Authors
+	tokens         *token.Issuer // nil: none are made
 	auditors       []identity.Public
 	evidence       atomic.Uint64 // files written
 	evidenceFailed atomic.Uint64
@@ -89,6 +110,7 @@ type gateDaemon struct {
 	mu        sync.Mutex
 	signed    map[uint64][]byte // directories by epoch: the one in force and the one before
 	dir, last uint64            // their epochs
+	fallen    []string          // cores whose leases fell under the newest list of revocations, until somebody is told
 	closers   []func()
 }
 
@@ -103,8 +125,17 @@ func serveGate(cmd *cobra.Command, o gateOptions) error {
 	if o.near < 0 || o.drawn < 0 || o.near+o.drawn < 1 || o.near+o.drawn > 64 {
 		return usagef("--near %d --drawn %d: a challenge asks 1 to 64 beacons in all", o.near, o.drawn)
 	}
+	if (len(o.audiences) > 0 || o.issuerListen != "") && o.issuer == "" || o.issuer != "" && len(o.audiences) == 0 {
+		return usagef("tokens need both an --issuer and at least one --audience")
+	}
+	if (o.tlsCert == "") != (o.tlsKey == "") || o.tlsCert != "" && o.issuerListen == "" {
+		return usagef("--tls-cert, --tls-key and --issuer-listen belong together")
+	}
 	if o.policy == "" {
-		o.policy = filepath.Join(o.dir, gatePolicyName)
+		o.policy = o.home.path(signedPolicyName)
+	}
+	if o.revocations == "" {
+		o.revocations = o.home.path(gateRevokedName)
 	}
 	log, err := o.log.open(cmd.ErrOrStderr())
 	if err != nil {
@@ -139,69 +170,6 @@ func (g *gateDaemon) onHangup(ctx context.Context) {
 	g.closers = append(g.closers, func() { cancel(); stop() })
 }
 
-// open reads the folder, opens store and ledger, and makes the gate.
-func (g *gateDaemon) open(ctx context.Context, protect identity.Protector) (err error) {
-	o := g.o
-	release, err := claimHome(o.dir, "ursa gate")
-	if err != nil {
-		return err
-	}
-	g.closers = append(g.closers, release)
-	if g.trust, err = homeTrust(o.dir, "gate"); err != nil {
-		return err
-	}
-	d, err := g.trust.openDirectory(o.directory, nil)
-	if err != nil {
-		return err
-	}
-	if g.auditors, err = readAuditors(o.auditors); err != nil {
-		return err
-	}
-	p, err := readPolicy(o.policy)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("no policy at %s: 'ursa gate policy set' writes one; without a policy nothing is granted", o.policy)
-	}
-	if err != nil {
-		return err
-	}
-	if g.key, err = identity.LoadKey(filepath.Join(o.dir, gateKeyName), protect); err != nil {
-		return err
-	}
-	if err := g.openStore(ctx); err != nil {
-		return err
-	}
-	g.gate, err = grant.New(ctx, grant.Config{Key: g.key, Store: g.store, Directory: d.Directory, Policy: p, Ledger: g.ledger, Metro: o.near, Random: o.drawn})
-	if errors.Is(err, grant.ErrDirectoryGate) {
-		return fmt.Errorf("%w: the directory's signers have to put %s in", err, filepath.Join(o.dir, gatePublicName))
-	}
-	if err != nil {
-		return err
-	}
-	g.remember(d)
-	return nil
-}
-
-func (g *gateDaemon) openStore(ctx context.Context) error {
-	st, err := store.OpenSQLite(ctx, filepath.Join(g.o.dir, gateStoreName), store.Options{})
-	if err != nil {
-		return err
-	}
-	g.store = st
-	g.closers = append(g.closers, func() { _ = st.Close() })
-	key, err := openLedgerKey(g.o.dir, g.key)
-	if err != nil {
-		return err
-	}
-	if g.ledger, err = ledger.OpenLog(ctx, ledger.LogConfig{Dir: filepath.Join(g.o.dir, gateLedgerDir), Key: key, Source: ledger.FromStore(st)}); err != nil {
-		return err
-	}
-	g.closers = append(g.closers, func() { _ = g.ledger.Close() })
-	if g.o.noEvidence {
-		return nil
-	}
-	return newHome(filepath.Join(g.o.dir, gateEvidenceDir))
-}
-
 // remember keeps the signed bytes of the directory in force, and of the one before, for evidence.
 func (g *gateDaemon) remember(d published) {
 	g.mu.Lock()
@@ -220,7 +188,7 @@ func (g *gateDaemon) remember(d published) {
 // serve opens the sockets and answers until the context ends.
 func (g *gateDaemon) serve(ctx context.Context) error {
 	s, err := server.New(server.Config{Gate: g.gate, Log: g.log, Decided: g.keep, Metrics: g.counts, TrustProxy: g.o.trustProxy,
-		Ledger: ledger.Handler(g.ledger.Dir())})
+		Ledger: ledger.Handler(g.ledger.Dir()), Tokens: g.tokens})
 	if err != nil {
 		return err
 	}
@@ -235,11 +203,19 @@ func (g *gateDaemon) serve(ctx context.Context) error {
 		return err
 	}
 	defer stop()
+	unissue, err := g.showIssuer()
+	if err != nil {
+		return err
+	}
+	defer unissue()
+	tidying, tidied := context.WithCancel(ctx)
+	defer tidied()
+	go g.tidy(tidying)
 	failed := make(chan error, 2)
 	go func() { failed <- s.ServeQUIC(udp) }()
 	go func() { failed <- s.ServeTCP(tcp) }()
 	g.log.Info("gate serves", "gate", g.key.ID().Short(), "address", udp.LocalAddr().String(), "epoch", g.gate.Directory().Epoch,
-		"policy", g.gate.Policy().Name, "version", g.gate.Policy().Version)
+		"policy", g.gate.Policy().Name, "version", g.gate.Policy().Version, "scheme", g.gate.Policy().Scheme, "revocations", g.gate.Revocations().Epoch)
 	running := 2
 	select {
 	case <-ctx.Done():
@@ -286,7 +262,7 @@ func (g *gateDaemon) operators() (stop func(), err error) {
 	}
 	mux := statusHandler(func() any { return g.status() }).(*http.ServeMux)
 	mux.HandleFunc("POST /order", g.order)
-	end, err := control(g.o.dir, mux)
+	end, err := control(g.o.home.dir, mux)
 	if err != nil {
 		return stop, err
 	}
@@ -315,24 +291,25 @@ func (g *gateDaemon) order(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not an order: "+oneLine(err.Error()), http.StatusBadRequest)
 		return
 	}
-	var list []coreAccount
+	var a gateAnswer
 	var err error
 	if o.Do == orderReload {
-		list, err = []coreAccount{}, g.reload(r.Context())
+		err = g.reload(r.Context())
+		a.Cores, a.Fallen = []coreAccount{}, g.takeFallen()
 	} else {
-		list, err = fulfil(r.Context(), g.o.dir, g.store, o)
+		a, err = desk{store: g.store, revoked: g.gate.Revocations(), await: g.ledger.Await}.fulfil(r.Context(), o)
 	}
 	if err != nil {
 		http.Error(w, oneLine(err.Error()), http.StatusUnprocessableEntity)
 		return
 	}
-	if o.Do != orderList {
-		g.log.Info("order", "do", o.Do, "core", o.Core.ID.Short(), "prefix", o.Prefix)
+	if o.Do != orderList && o.Do != orderWallet1 {
+		g.log.Info("order", "do", o.Do, "core", o.Core.ID.Short(), "prefix", o.Prefix, "units", o.Units)
 	}
-	answerJSON(w, list)
+	answerJSON(w, a)
 }
 
-// reload puts a newer directory and a newer policy into force. What is refused changes nothing of the other.
+// reload puts a newer directory, a newer policy and newer revocations into force. What is refused changes nothing of the others.
 func (g *gateDaemon) reload(ctx context.Context) error {
 	d, err := g.trust.openDirectory(g.o.directory, g.gate.Directory())
 	if err == nil && d.Epoch != g.gate.Directory().Epoch {
@@ -341,13 +318,13 @@ func (g *gateDaemon) reload(ctx context.Context) error {
 			g.log.Info("directory in force", "epoch", d.Epoch, "beacons", len(d.Beacons))
 		}
 	}
-	p, perr := readPolicy(g.o.policy)
+	p, _, perr := readSignedPolicy(g.o.policy, g.authors)
 	if perr == nil && !samePolicy(p, g.gate.Policy()) {
 		if perr = g.gate.SetPolicy(ctx, p); perr == nil {
 			g.log.Info("policy in force", "name", p.Name, "version", p.Version)
 		}
 	}
-	return errors.Join(err, perr)
+	return errors.Join(err, perr, g.revoke(ctx))
 }
 
 func samePolicy(a, b policy.Policy) bool {
@@ -392,7 +369,7 @@ func (g *gateDaemon) seal(r grant.Request, d grant.Decision) error {
 		}
 	}
 	at := time.Unix(0, d.Record.DecidedUnixNS).UTC().Format("20060102T150405.000000000Z")
-	return writeWhole(filepath.Join(g.o.dir, gateEvidenceDir, at+"-"+r.Core.Short()+"-"+word+end), file, 0o600)
+	return writeWhole(filepath.Join(g.o.home.dir, gateEvidenceDir, at+"-"+r.Core.Short()+"-"+word+end), file, 0o600)
 }
 
 // gateStatus is what /status says.
@@ -405,6 +382,9 @@ type gateStatus struct {
 	EpochExpires   string      `json:"directory_expires_at"`
 	Policy         string      `json:"policy"`
 	PolicyVersion  uint64      `json:"policy_version"`
+	Scheme         string      `json:"scheme"`
+	Revocations    uint64      `json:"revocations_epoch"`
+	ListExpires    string      `json:"revocations_expire_at,omitempty"`
 	Leaves         uint64      `json:"ledger_leaves"`
 	Evidence       uint64      `json:"evidence_written"`
 	EvidenceFailed uint64      `json:"evidence_failed"`
@@ -415,7 +395,8 @@ func (g *gateDaemon) status() gateStatus {
 	defer cancel()
 	d, p := g.gate.Directory(), g.gate.Policy()
 	s := gateStatus{Gate: g.key.ID(), UptimeS: int64(time.Since(g.began).Seconds()), Ready: true, Epoch: d.Epoch, EpochExpires: utc(d.ExpiresUnixNS),
-		Policy: p.Name, PolicyVersion: p.Version, Evidence: g.evidence.Load(), EvidenceFailed: g.evidenceFailed.Load()}
+		Policy: p.Name, PolicyVersion: p.Version, Scheme: string(p.Scheme), Revocations: g.gate.Revocations().Epoch,
+		ListExpires: rfc3339(g.gate.Revocations().ExpiresUnixNS), Evidence: g.evidence.Load(), EvidenceFailed: g.evidenceFailed.Load()}
 	if err := g.gate.Ready(ctx); err != nil {
 		s.Ready, s.Trouble = false, oneLine(err.Error())
 	}

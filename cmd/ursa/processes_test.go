@@ -140,9 +140,9 @@ func epochAt(t *testing.T, address string) uint64 {
 func TestTheRoadOverSockets(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 3)
-	policy := []string{"gate", "policy", "set", "--dir", s.path("gate"), "--attest", "sim", "--f", "1"}
+	policy := []string{"gate", "policy", "set", "--dir", s.path("gate"), "--attest", "sim", "--f", "1", "--passphrase-file", s.pass}
 	ok(t, append(policy, "--permit", "DE")...)
-	ok(t, "gate", "enrol", "--dir", s.path("gate"), s.path("core", corePublicName), "--chip", "sim", "--tenant", "acme", "--budget", "100")
+	ok(t, "gate", "enrol", "--dir", s.path("gate"), s.path("core", corePublicName), "--chip", "sim", "--tenant", "acme", "--budget", "1000000")
 	directory := s.path("dir", directoryName)
 	status, gateStatus := freePort(t), freePort(t)
 	for i, address := range s.addresses {
@@ -189,13 +189,13 @@ func TestTheRoadOverSockets(t *testing.T) {
 	}
 
 	core := got.Core.String()
-	if out := ok(t, "gate", "revoke", "--dir", s.path("gate"), core[:8]); !strings.Contains(out, "OFF") {
+	if out := ok(t, s.withPass("gate", "revoke", "--dir", s.path("gate"), core[:8])...); !strings.Contains(out, "OFF") {
 		t.Errorf("%s", out)
 	}
 	if code, out, _ := cli(prove...); code != exitDenied || !strings.Contains(out, "revoked") {
 		t.Errorf("a revoked core: exit %d, %s", code, out)
 	}
-	ok(t, "gate", "restore", "--dir", s.path("gate"), core[:8])
+	ok(t, s.withPass("gate", "restore", "--dir", s.path("gate"), core[:8])...)
 	workload := func(args ...string) (int, string) {
 		code, _, errOut := cli(append(append([]string{"core", "run"}, prove[2:]...), args...)...)
 		return code, errOut

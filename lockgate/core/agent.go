@@ -68,6 +68,14 @@ func (a *Agent) Allowance() lock.Units {
 	return a.state.Allowance()
 }
 
+// Lease names the newest lease by the request that was answered with it, to ask
+// for a token with; false when the lock holds none.
+func (a *Agent) Lease() (request [16]byte, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.lease.request, a.lease.request != [16]byte{} && a.state.Phase() == lock.Active
+}
+
 func (a *Agent) event(e Event) {
 	e.At = time.Now()
 	a.mu.Lock()
@@ -312,8 +320,9 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // burn is what the agent knows of a burn.
 type burn struct {
-	id   [16]byte
-	left lock.Units
+	id    [16]byte
+	asked lock.Units
+	left  lock.Units
 }
 
 // pay makes sure that a burn holds something, and names it; zero when the gate
@@ -333,32 +342,49 @@ func (a *Agent) pay(ctx context.Context) ([16]byte, error) {
 	if !ok {
 		return [16]byte{}, ErrBurn
 	}
-	if b.id == ([16]byte{}) { // else one is under way whose answer was lost
-		if _, err := io.ReadFull(a.cfg.Random, b.id[:]); err != nil {
-			return [16]byte{}, fmt.Errorf("core: no entropy: %w", err)
+	begun := time.Now()
+	for units := a.cfg.Burn; ; units /= 2 {
+		id, err := a.burnOnce(ctx, burner, units)
+		var no *Denied
+		switch {
+		case err == nil:
+			a.event(Event{Kind: Burning, Units: units, Took: time.Since(begun)})
+			return id, nil
+		case !errors.As(err, &no) || no.RefusedBy != "budget" || units == 1:
+			return [16]byte{}, fmt.Errorf("core: burning: %w", err)
 		}
+		// The wallet holds less: half as much, rather than standing still before a
+		// wallet that is not empty.
+	}
+}
+
+// burnOnce makes one burn, or goes on with the one whose answer was lost.
+func (a *Agent) burnOnce(ctx context.Context, burner Burner, units lock.Units) ([16]byte, error) {
+	a.mu.Lock()
+	b := a.burn
+	a.mu.Unlock()
+	if b.id == ([16]byte{}) {
+		if _, err := io.ReadFull(a.cfg.Random, b.id[:]); err != nil {
+			return b.id, fmt.Errorf("no entropy: %w", err)
+		}
+		b.asked = units
 		a.mu.Lock()
-		a.burn.id = b.id
+		a.burn = b
 		a.mu.Unlock()
 	}
-	begun := time.Now()
-	err := burner.Burn(ctx, b.id, a.cfg.Burn)
+	err := burner.Burn(ctx, b.id, b.asked)
 	var no *Denied
 	if err != nil && !errors.As(err, &no) {
-		return [16]byte{}, fmt.Errorf("core: burning: %w", err)
+		return b.id, err
 	}
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	if err != nil {
 		a.burn = burn{}
 	} else {
-		a.burn.left = a.cfg.Burn
+		a.burn.left = b.asked
 	}
-	a.mu.Unlock()
-	if err != nil {
-		return [16]byte{}, fmt.Errorf("core: burning: %w", err)
-	}
-	a.event(Event{Kind: Burning, Units: a.cfg.Burn, Took: time.Since(begun)})
-	return b.id, nil
+	return b.id, err
 }
 
 // spoilBurn forgets a burn that the gate did not take for a lease: the next

@@ -113,7 +113,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, tls: t, buckets: newBuckets(cfg.Rate, cfg.Burst),
 		places: make(chan struct{}, cfg.Verifying), queue: make(chan struct{}, cfg.Verifying+cfg.Waiting), stopped: make(chan struct{})}
-	s.routes()
+	if err := s.routes(); err != nil {
+		return nil, err
+	}
 	// What a library has to say about broken connections is not for standard error.
 	quiet := slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)
 	s.h2 = &http.Server{Handler: s.mux, TLSConfig: withProtocol(t, "h2"), ErrorLog: quiet, ReadTimeout: cfg.Timeout,
@@ -187,7 +189,7 @@ func (s *Server) Close() error {
 	return errors.Join(s.h2.Close(), s.h3.Close())
 }
 
-func (s *Server) routes() {
+func (s *Server) routes() error {
 	s.mux = http.NewServeMux()
 	s.mux.HandleFunc("GET "+api.PathHealth, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "ok\n")
@@ -199,10 +201,17 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("POST "+api.PathChallenge, s.guard(api.MaxQuestion, s.challenge))
 	if s.cfg.Tokens != nil {
 		s.mux.HandleFunc("POST "+api.PathToken, s.guard(api.MaxQuestion, s.token))
+		documents, err := s.cfg.Tokens.Handler()
+		if err != nil {
+			return err
+		}
+		s.mux.Handle("GET "+token.PathDiscovery, documents)
+		s.mux.Handle("GET "+token.PathKeys, documents)
 	}
 	s.mux.HandleFunc("POST "+api.PathBurn, s.guard(api.MaxQuestion, s.burn))
 	s.mux.HandleFunc("POST "+api.PathKey, s.guard(api.MaxQuestion, s.step))
 	s.mux.HandleFunc("POST "+api.PathLease, s.guard(api.MaxLeaseRequest, s.lease))
+	return nil
 }
 
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
