@@ -118,6 +118,7 @@ type Gate struct {
 	directory atomic.Pointer[directory.Directory]
 	roots     *identity.RootCache // of beacons' statements
 	results   *identity.RootCache // of appraisers
+	keys      keyring
 	book      book
 }
 

@@ -287,5 +287,5 @@ func (g *Gate) Key(ctx context.Context, core identity.ID) (identity.Public, erro
 		}
 		return identity.Public{}, err
 	}
-	return identity.ParsePublic(a.Public)
+	return g.keys.parse(a)
 }
