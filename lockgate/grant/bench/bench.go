@@ -47,15 +47,14 @@ type Latency struct {
 
 // Whole is a run of the whole gate.
 type Whole struct {
-	Store         string  `json:"store"`
-	Grants        int     `json:"grants"`
-	PerSecond     float64 `json:"grants_per_s"`
-	Latency       Latency `json:"latency"`
-	VerifyMS      float64 `json:"verify_p50_ms"` // reading, verifying, deciding and signing, waiting for a processor included
-	CommitMS      float64 `json:"commit_p50_ms"` // in the store, waiting for the group included
-	LedgerMS      float64 `json:"ledger_p50_ms"` // until a checkpoint shows the leaf
-	ProcessorUS   float64 `json:"processor_us_per_grant"`
-	BytesPerGrant float64 `json:"bytes_per_grant,omitempty"` // of the store's files; 0: not measured
+	Store       string  `json:"store"`
+	Grants      int     `json:"grants"`
+	PerSecond   float64 `json:"grants_per_s"`
+	Latency     Latency `json:"latency"`
+	VerifyMS    float64 `json:"verify_p50_ms"` // reading, verifying, deciding and signing, waiting for a processor included
+	CommitMS    float64 `json:"commit_p50_ms"` // in the store, waiting for the group included
+	LedgerMS    float64 `json:"ledger_p50_ms"` // until a checkpoint shows the leaf
+	ProcessorUS float64 `json:"processor_us_per_grant"`
 }
 
 // Verify is what verifying one proof costs, on one processor.
@@ -125,7 +124,6 @@ func (c Config) withDefaults() (Config, error) {
 type opener struct {
 	name string
 	open func(ctx context.Context, batch int) (*store.SQL, error)
-	size func() int64 // of its files; nil: unknown
 }
 
 // Run measures. It needs a few seconds for each thousand grants.
@@ -165,13 +163,6 @@ func embedded(dir string) opener {
 	return opener{name: "SQLite", open: func(ctx context.Context, batch int) (*store.SQL, error) {
 		n++
 		return store.OpenSQLite(ctx, path(), store.Options{Batch: batch})
-	}, size: func() (sum int64) {
-		for _, end := range []string{"", "-wal"} {
-			if st, err := os.Stat(path() + end); err == nil {
-				sum += st.Size()
-			}
-		}
-		return sum
 	}}
 }
 

@@ -17,10 +17,10 @@ func (r *Report) Text() string {
 		b.WriteByte('\n')
 	}
 	fmt.Fprintf(&b, "%d processors, %s, %d requests under way, up to %d statements under one signature\n\n", r.Processors, r.Go, r.Clients, r.Together)
-	table("whole gate\tgrants/s\tp50 ms\tp99 ms\tverify\tcommit\tledger\tprocessor us\tbytes/grant", func(row func(string, ...any)) {
+	table("whole gate\tgrants/s\tp50 ms\tp99 ms\tverify\tcommit\tledger\tprocessor us", func(row func(string, ...any)) {
 		for _, w := range r.Whole {
-			row("%s\t%.0f\t%.0f\t%.0f\t%.0f\t%.1f\t%.0f\t%.0f\t%.0f", w.Store, w.PerSecond, w.Latency.P50MS, w.Latency.P99MS, w.VerifyMS, w.CommitMS,
-				w.LedgerMS, w.ProcessorUS, w.BytesPerGrant)
+			row("%s\t%.0f\t%.0f\t%.0f\t%.0f\t%.1f\t%.0f\t%.0f", w.Store, w.PerSecond, w.Latency.P50MS, w.Latency.P99MS, w.VerifyMS, w.CommitMS,
+				w.LedgerMS, w.ProcessorUS)
 		}
 	})
 	table("verification of a proof\tus\tproofs/s and processor\ttimes\tstatements\tKB", func(row func(string, ...any)) {

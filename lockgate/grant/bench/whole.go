@@ -95,10 +95,6 @@ func (w *work) gate(ctx context.Context, o opener) error {
 	if err != nil {
 		return err
 	}
-	before := int64(0)
-	if o.size != nil {
-		before = o.size()
-	}
 	w.say("the whole gate on " + o.name)
 	runtime.GC() // of what was prepared
 	processor, began := processorTime(), time.Now()
@@ -117,9 +113,6 @@ func (w *work) gate(ctx context.Context, o opener) error {
 	out := Whole{Store: o.name, Grants: n, PerSecond: float64(n) / elapsed.Seconds(), ProcessorUS: us(used) / float64(n)}
 	out.Latency, out.CommitMS, out.LedgerMS = latency(took), latency(commits.list).P50MS, latency(awaits.list).P50MS
 	out.VerifyMS = max(out.Latency.P50MS-out.CommitMS-out.LedgerMS, 0) // the rest
-	if o.size != nil {
-		out.BytesPerGrant = float64(o.size()-before) / float64(n)
-	}
 	w.r.Whole = append(w.r.Whole, out)
 	return st.Check(ctx)
 }
