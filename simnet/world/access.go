@@ -29,6 +29,7 @@ type accessLaw struct {
 	loss    float64       // share of packets
 	delay   time.Duration // of every packet, in each direction
 	scatter float64       // log-sd from host to host of a factor on the excess; 0 for none
+	tail    float64       // how many times as far that scatters above the median
 }
 
 // maxExcess cuts the tail, in milliseconds: a packet that waited longer counts as lost wherever it was measured.

@@ -16,11 +16,28 @@ func (f File) World() (*World, error) {
 	if err != nil {
 		return nil, err
 	}
+	return f.build()
+}
+
+// WithSeed returns the same world drawn from another seed.
+func (w *World) WithSeed(seed uint64) (*World, error) {
+	if w.file != nil {
+		f := *w.file
+		f.Seed = &seed
+		return f.build()
+	}
+	other := *w
+	other.seed = seed
+	return &other, nil
+}
+
+// build makes the world of a file that is known to be right.
+func (f File) build() (*World, error) {
 	w, err := f.ground()
 	if err != nil {
 		return nil, err
 	}
-	w.name = f.Name
+	w.name, w.file = f.Name, &f
 	r := &reader{name: f.source, at: f.at}
 	f.settle(w, r)
 	f.setRules(w, r)
@@ -133,6 +150,7 @@ func (f File) setRules(w *World, r *reader) {
 	w.rules.homes = f.Routes.Homes.profile(w.rules.homes)
 	if a := f.Routes.Asymmetry; a != nil {
 		w.rules.asymmetry.medianMS, w.rules.asymmetry.sigma = a.MedianMS, or(a.Sigma, 0)
+		w.rules.asymmetry.rare, w.rules.asymmetry.rareMS = or(a.Rare, 0), or(a.RareMS, 0)
 		w.rules.asymmetry.most = or(a.Most, w.rules.asymmetry.most)
 	}
 	for _, c := range f.Congestion {
@@ -141,11 +159,24 @@ func (f File) setRules(w *World, r *reader) {
 	if x := f.Wander; x != nil {
 		w.rules.wander = &wander{x.Every, x.Share, x.MedianMS, x.Sigma}
 	}
+	w.drawUplinks()
 	f.setChanges(w, r)
 	f.setMedia(w, r)
 	if c := f.Clocks; c != nil {
 		w.rules.clocks = c.clocks()
 	}
+}
+
+// drawUplinks remembers what tables of routes would draw again for each pair.
+func (w *World) drawUplinks() {
+	if w.profile.Table == nil && w.rules.homes.Table == nil && w.rules.backbone.Table == nil {
+		return
+	}
+	towns := make(map[string]float64, len(w.places))
+	for _, p := range w.places {
+		towns[p.Metro] = w.uplink(p.Metro)
+	}
+	w.uplinks = towns
 }
 
 func or[T any](p *T, otherwise T) T {
@@ -159,7 +190,7 @@ func (a AccessSpec) law(l accessLaw) accessLaw {
 	if q := a.Excess; q != nil {
 		l.excess = prepare(quantiles{q.LeastOf100, q.LeastOf30, q.LeastOf10, q.LeastOf3, q.P50, q.P90, q.P99})
 	}
-	l.loss, l.delay, l.scatter = or(a.Loss, l.loss), or(a.Delay, l.delay), or(a.Scatter, l.scatter)
+	l.loss, l.delay, l.scatter, l.tail = or(a.Loss, l.loss), or(a.Delay, l.delay), or(a.Scatter, l.scatter), or(a.Tail, 1)
 	return l
 }
 

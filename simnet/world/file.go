@@ -87,6 +87,7 @@ type AccessSpec struct {
 	Loss    *float64       `yaml:"loss" range:"0..1" means:"share of packets lost"`
 	Delay   *time.Duration `yaml:"delay" range:"0s..1s" means:"what every packet needs more, in each direction"`
 	Scatter *float64       `yaml:"scatter" range:"0..3" means:"log-sd from host to host of a factor on the excess"`
+	Tail    *float64       `yaml:"scatter_tail" range:"0..10" means:"how many times as far it scatters above the median; 1 where absent"`
 }
 
 // QuantilesSpec is a law of excess: the median of the least of k packets, and quantiles of one.
@@ -138,6 +139,8 @@ type RowSpec struct {
 type AsymmetrySpec struct {
 	MedianMS float64  `yaml:"median_ms" need:"yes" range:"0..1000" means:"median difference of the two one-way delays"`
 	Sigma    *float64 `yaml:"sigma" range:"0..5" means:"its log-sd; exponential where absent"`
+	Rare     *float64 `yaml:"rare_share" range:"0..1" means:"share of pairs whose directions lead different ways"`
+	RareMS   *float64 `yaml:"rare_median_ms" range:"0..1000" means:"median difference of those"`
 	Most     *float64 `yaml:"most" range:"0..1" means:"share of what a direction has beyond light that it may lose to the other"`
 }
 

@@ -86,6 +86,30 @@ func TestLoadIsRepeatable(t *testing.T) {
 			}
 		}
 	}
+	f, err := world.Open("testdata/full.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Seed = new(uint64(8))
+	direct, errDirect := f.World()
+	other, errOther := a.WithSeed(8)
+	if err := errors.Join(errDirect, errOther); err != nil {
+		t.Fatal(err)
+	}
+	p, _ := direct.OneWay(places[0], places[1])
+	q, _ := other.OneWay(places[0], places[1])
+	before, _ := a.OneWay(places[0], places[1])
+	if p != q || p == before || !reflect.DeepEqual(direct.Places(), other.Places()) {
+		t.Errorf("seed 8 of the file: %v and %v; seed 7: %v", p, q, before)
+	}
+	plain, err := builtin(t, 5, world.Public).WithSeed(6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, _ := plain.MinRTT(places[0], places[1])
+	if y, _ := builtin(t, 6, world.Public).MinRTT(places[0], places[1]); x != y {
+		t.Errorf("seed 6 of the built-in world: %v and %v", x, y)
+	}
 	if _, err := world.Load(filepath.Join("testdata", "none.yaml")); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}

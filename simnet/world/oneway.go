@@ -12,6 +12,8 @@ import (
 type asymmetry struct {
 	medianMS float64 // of the difference of the two one-way delays
 	sigma    float64 // log-sd of the difference; 0 means that it is exponential
+	rare     float64 // share of pairs whose directions lead different ways
+	rareMS   float64 // median difference of those, with the same log-sd
 	most     float64 // share of what a direction has beyond light that it may lose to the other
 }
 
@@ -30,6 +32,9 @@ func (w *World) OneWay(from, to Place) (delay time.Duration, ok bool) {
 	rnd := source.Pair(w.seed, "asymmetry", from.ID, to.ID)
 	law := w.rules.asymmetry
 	var half float64 // of the difference, ns
+	if law.rare > 0 && rnd.Float64() < law.rare {
+		law.medianMS = law.rareMS
+	}
 	if law.sigma > 0 {
 		half = law.medianMS / 2 * 1e6 * math.Exp(law.sigma*rnd.NormFloat64())
 	} else {

@@ -77,11 +77,15 @@ func (w *World) waitAt(p Place, own float64, at time.Duration) Wait {
 
 // hostFactor draws how much longer than its class a host makes packets wait.
 func (w *World) hostFactor(p Place) float64 {
-	s := w.law(p).scatter
-	if s == 0 {
+	law := w.law(p)
+	if law.scatter == 0 {
 		return 1
 	}
-	return math.Exp(s * deviate(source.New(w.seed, "host queue", p.ID)))
+	z := deviate(source.New(w.seed, "host queue", p.ID))
+	if z > 0 {
+		z *= law.tail
+	}
+	return math.Exp(law.scatter * z)
 }
 
 // Quantile returns the excess that the share p of packets stays below, for 0 ≤ p < 1. It is never negative.

@@ -105,7 +105,7 @@ func (w *World) tableMillis(p Profile, a, b Place, light float64) float64 {
 	own := 1 - t.Node - t.Corridor
 	z := math.Sqrt(math.Max(0, own)) * source.Pair(w.seed, "route", a.Metro, b.Metro).NormFloat64()
 	if t.Node > 0 {
-		both := source.New(w.seed, "uplink", a.Metro).NormFloat64() + source.New(w.seed, "uplink", b.Metro).NormFloat64()
+		both := w.uplink(a.Metro) + w.uplink(b.Metro)
 		z += math.Sqrt(t.Node/2) * both
 	}
 	if t.Corridor > 0 {
@@ -114,6 +114,14 @@ func (w *World) tableMillis(p Profile, a, b Place, light float64) float64 {
 	}
 	light *= max(1, p.Stretch)
 	return math.Min(longest, light+t.ExcessMS(light, z))
+}
+
+// uplink is the deviate of a town, which all its routes share.
+func (w *World) uplink(town string) float64 {
+	if z, ok := w.uplinks[town]; ok {
+		return z
+	}
+	return source.New(w.seed, "uplink", town).NormFloat64()
 }
 
 // corridor is what a place shares with its neighbours on the way out: its country, or itself where that is not known.

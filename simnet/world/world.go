@@ -28,10 +28,12 @@ type World struct {
 	seed    uint64
 	profile Profile
 	rules   rules
+	file    *File // of which it was made; nil for none
 	places  []Place
-	index   map[string][]int // folded ids and names to places
-	set     *dataset.Set     // nil in a synthetic world
-	node    map[string]int   // town to node of the set
+	index   map[string][]int   // folded ids and names to places
+	set     *dataset.Set       // nil in a synthetic world
+	node    map[string]int     // town to node of the set
+	uplinks map[string]float64 // of the places' towns, drawn once; nil where no law asks for them
 }
 
 // Builtin returns the synthetic world of the built-in cities.
