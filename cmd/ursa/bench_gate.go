@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -47,6 +48,9 @@ func benchGateCommand() *cobra.Command {
 			cfg.Progress = progress
 			r, err := bench.Run(cmd.Context(), cfg)
 			done()
+			if errors.Is(err, bench.ErrConfig) {
+				return usagef("%w", err)
+			}
 			if err != nil {
 				return err
 			}
