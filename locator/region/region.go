@@ -2,7 +2,9 @@ package region
 
 import (
 	"cmp"
+	"iter"
 	"slices"
+	"sync"
 
 	"github.com/golang/geo/s2"
 
@@ -83,11 +85,35 @@ func cellArea(id s2.CellID) float64 {
 	if id.Level() >= areaLevel {
 		return earth.CellArea(id)
 	}
-	sum := 0.0
-	for c := id.ChildBeginAtLevel(areaLevel); c != id.ChildEndAtLevel(areaLevel); c = c.Next() {
-		sum += earth.CellArea(c)
+	return coarseAreas()[id.Level()][placeOf(id)]
+}
+
+// placeOf numbers the cells of a level along the curve.
+func placeOf(id s2.CellID) uint64 { return uint64(id) >> (2*(s2.MaxLevel-id.Level()) + 1) }
+
+// coarseAreas holds the area of every cell coarser than areaLevel, the sum of its parts on that level. A region that spans oceans
+// has hundreds of such cells, and would sum thousands of parts each time it is asked.
+var coarseAreas = sync.OnceValue(func() (areas [areaLevel][]float64) {
+	for level := range areas {
+		areas[level] = make([]float64, 6<<(2*level))
+		for id := range cellsOf(level) {
+			sum := 0.0
+			for c := id.ChildBeginAtLevel(areaLevel); c != id.ChildEndAtLevel(areaLevel); c = c.Next() {
+				sum += earth.CellArea(c)
+			}
+			areas[level][placeOf(id)] = sum
+		}
 	}
-	return sum
+	return areas
+})
+
+// cellsOf yields the cells of a level along the curve.
+func cellsOf(level int) iter.Seq[s2.CellID] {
+	return func(yield func(s2.CellID) bool) {
+		end := s2.CellIDFromFace(5).ChildEndAtLevel(level)
+		for id := s2.CellIDFromFace(0).ChildBeginAtLevel(level); id != end && yield(id); id = id.Next() {
+		}
+	}
 }
 
 // Reach returns how far the region stretches from p: at least lo (when the farthest cell holds a place of the region at all) and
