@@ -522,7 +522,7 @@ func attestCollectCommand() *cobra.Command {
 				}
 				a = m
 			case attest.TDX:
-				a = tdx.Machine{}
+				a = &tdx.Machine{}
 			default:
 				return usagef("--platform %q: use tpm, sev-snp or tdx", platform)
 			}

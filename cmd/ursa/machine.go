@@ -119,7 +119,7 @@ func (m *machineFlags) open(ctx context.Context, dir string, key *identity.Priva
 
 func (m *machineFlags) confidential(p attest.Platform) (attest.Attester, error) {
 	if p == attest.TDX {
-		return tdx.Machine{}, nil
+		return &tdx.Machine{}, nil
 	}
 	out := snp.Machine{}
 	var err error

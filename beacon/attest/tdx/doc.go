@@ -13,6 +13,9 @@
 // What an attacker may do: own such machines, start them in debug mode and get perfectly good quotes. It is assumed not to have
 // extracted an attestation key; revocation lists and TCB info are the answers where that has happened.
 //
-// BUG: quotes of version 5 are refused; the library's released version cannot read them. Runtime registers (RTMR) are part of the
-// measurement by value, their event log is not replayed.
+// Logs. Where the machine shows the firmware's event log (CCEL), it travels with the quote as digests, and must replay to the quoted
+// runtime registers (RTMR). A program may extend the last register itself (Machine.Measure, Linux 6.16): the measurement then names the
+// program, and the configuration stands beside it.
+//
+// BUG: quotes of version 5 are refused (ErrQuoteVersion): the library's released version cannot read them.
 package tdx

@@ -98,6 +98,9 @@ type platform struct {
 	change  func(*pb.TDQuoteBody) // before signing
 	changeQ func(*pb.QuoteV4)     // after signing
 	after   func([]byte) []byte   // of the encoded quote
+
+	firmware []Extend
+	own      []Event
 }
 
 func newPlatform(m *maker, change func(*x509.Certificate)) *platform {
@@ -143,7 +146,7 @@ func (p *platform) Report(_ context.Context, reportData [32]byte) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	return canon.Marshal(body{1, q})
+	return canon.Marshal(body{Version: 1, Quote: q, Firmware: p.firmware, Own: p.own})
 }
 
 func (p *platform) quote(reportData [32]byte) ([]byte, error) {

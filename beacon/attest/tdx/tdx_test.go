@@ -262,17 +262,17 @@ func TestMachine(t *testing.T) {
 		}
 		return &faketsm.Client{Subsystems: map[string]configfsi.Client{"report": s}}
 	}
-	b, err := Machine{kernel("tdx_guest")}.Report(context.Background(), [32]byte{1})
+	b, err := (&Machine{Client: kernel("tdx_guest")}).Report(context.Background(), [32]byte{1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if c, err := m.verifier(nil).Verify(b, now); err != nil || c.ReportData != [32]byte{1} {
 		t.Fatal(err)
 	}
-	if _, err := (Machine{kernel("sev_guest")}).Report(context.Background(), [32]byte{1}); !errors.Is(err, tsm.ErrProvider) {
+	if _, err := (&Machine{Client: kernel("sev_guest")}).Report(context.Background(), [32]byte{1}); !errors.Is(err, tsm.ErrProvider) {
 		t.Error(err)
 	}
-	if _, err := (Machine{}).Report(context.Background(), [32]byte{1}); !errors.Is(err, tsm.ErrNone) {
+	if _, err := (&Machine{}).Report(context.Background(), [32]byte{1}); !errors.Is(err, tsm.ErrNone) {
 		t.Error(err)
 	}
 }

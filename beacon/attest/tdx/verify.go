@@ -42,12 +42,15 @@ func IntelRoot() (*x509.Certificate, error) {
 }
 
 // maxBody bounds the encoded evidence in bytes.
-const maxBody = maxQuote + 64
+const maxBody = attest.MaxEvidenceSize - 1024
 
 // body is the evidence of the platform.
 type body struct {
 	Version uint64 `cbor:"1,keyasint"`
 	Quote   []byte `cbor:"2,keyasint"`
+	// The logs that replay to the runtime registers, where the machine has them.
+	Firmware []Extend `cbor:"3,keyasint,omitempty"`
+	Own      []Event  `cbor:"4,keyasint,omitempty"`
 }
 
 // VerifierConfig configures a verifier.
@@ -58,6 +61,8 @@ type VerifierConfig struct {
 	// WithoutTCBInfo accepts platforms about which no collateral is configured: the policy's minimum security version then decides
 	// alone, and Intel's word about microcode and quoting enclave is not heard.
 	WithoutTCBInfo bool
+	// NeedLog refuses evidence without event logs. Logs that are there must replay in any case.
+	NeedLog bool
 }
 
 // Verifier verifies TDX quotes offline. Safe for concurrent use.
@@ -67,11 +72,12 @@ type Verifier struct {
 	collateral map[string]answers // by fmspc
 	crls       attest.CRLs
 	without    bool
+	needLog    bool
 }
 
 // NewVerifier checks the configuration: ErrVerifier.
 func NewVerifier(c VerifierConfig) (*Verifier, error) {
-	v := &Verifier{roots: slices.Clone(c.Roots), pool: x509.NewCertPool(), collateral: map[string]answers{}, crls: c.CRLs, without: c.WithoutTCBInfo}
+	v := &Verifier{roots: slices.Clone(c.Roots), pool: x509.NewCertPool(), collateral: map[string]answers{}, crls: c.CRLs, without: c.WithoutTCBInfo, needLog: c.NeedLog}
 	for _, r := range c.Roots {
 		v.pool.AddCert(r)
 	}
@@ -108,6 +114,9 @@ func (v *Verifier) Platform() attest.Platform { return attest.TDX }
 //	ErrTCBStatus         calls it up to date
 //	ErrCollateral        and is signed by Intel, as is the quoting enclave's identity
 //	ErrReportData        report data is 32 bytes of ours and zeros
+//	ErrNoLog             event logs are there, if they must be
+//	ErrLogTooLong, ErrLogReplay  and replay to the quoted runtime registers
+//	ErrOwnLog            our own events name one program, and one configuration or none
 func (v *Verifier) Verify(encoded []byte, nowUnixNS int64) (attest.Claims, error) {
 	f, err := v.Examine(encoded, nowUnixNS)
 	return f.Claims, err
@@ -155,7 +164,13 @@ func (v *Verifier) Examine(encoded []byte, nowUnixNS int64) (Findings, error) {
 	if !allZero(td.GetReportData()[32:]) {
 		return Findings{}, ErrReportData
 	}
+	if err := b.checkLogs(td, v.needLog); err != nil {
+		return Findings{}, err
+	}
 	claims := claimsOf(td, extensions.PPID)
+	if err := b.claim(&claims, td); err != nil {
+		return Findings{}, err
+	}
 	for _, c := range q.chain[:chainParts-1] {
 		claims.Credentials = append(claims.Credentials, attest.Credential(c.Raw))
 	}
@@ -227,4 +242,6 @@ func claimsOf(td *pb.TDQuoteBody, ppid string) attest.Claims {
 }
 
 // Encode makes a body from a quote, for evidence that was collected elsewhere. Bytes after the quote are cut.
-func Encode(quote []byte) ([]byte, error) { return canon.Marshal(body{attest.Version, trim(quote)}) }
+func Encode(quote []byte) ([]byte, error) {
+	return canon.Marshal(body{Version: attest.Version, Quote: trim(quote)})
+}
