@@ -31,11 +31,11 @@ type Options struct {
 	// Hall is how many cores that answer as if from one hall are too many; 0:
 	// never. See Hall.
 	Hall int
-}
 
-// Grace is how old a leaf or a revocation must be before its evidence, or its
-// effect, is missed: the gate writes one after the other.
-const Grace = time.Minute
+	// Grace is how old a leaf or a revocation must be before its evidence, or its
+	// effect, is missed: the gate writes one after the other. 0: a minute.
+	Grace time.Duration
+}
 
 // Auditor adds up what a ledger says and what opened evidence says of it.
 type Auditor struct {
@@ -50,6 +50,7 @@ type Auditor struct {
 	revocations []ledger.Leaf
 	burns       map[uint64]*burnt
 	seen        map[uint64]string                   // leaf → file that opened it
+	early       []release                           // whose leaf was not read yet
 	nonces      map[[32]byte]string                 // lock nonce → file
 	chain       map[identity.ID]map[[32]byte]string // core → previous proof → file
 	habits      map[identity.ID]*habit
@@ -60,11 +61,24 @@ type Auditor struct {
 
 type burnt struct{ units, used uint64 }
 
+// release is opened evidence of one, by its file.
+type release struct {
+	name string
+	r    *evidence.Report
+}
+
+func (x release) finding(k Kind, format string, args ...any) Finding {
+	return Finding{Kind: k, Core: x.r.Bundle.Request.Core.String(), File: x.name, Detail: fmt.Sprintf(format, args...)}
+}
+
 // NewAuditor makes one that has seen nothing.
 func NewAuditor(o Options) *Auditor {
 	a := &Auditor{o: o, entries: map[uint64]Entry{}, policies: map[[32]byte]uint64{}, known: map[[32]byte]policy.Policy{}, signed: map[[32]byte]bool{},
 		epochs: map[uint64]bool{}, burns: map[uint64]*burnt{}, seen: map[uint64]string{}, nonces: map[[32]byte]string{},
 		chain: map[identity.ID]map[[32]byte]string{}, habits: map[identity.ID]*habit{}, usage: newUsage(o.Per), halls: halls{}, report: newReport()}
+	if a.o.Grace <= 0 {
+		a.o.Grace = time.Minute
+	}
 	for _, p := range o.Policies {
 		if h, err := p.Hash(); err == nil {
 			a.known[h], a.signed[h] = p, true
@@ -105,6 +119,11 @@ func (a *Auditor) Read(entries []Entry) {
 			a.grant(at, l)
 		}
 	}
+	early := a.early
+	a.early = nil
+	for _, x := range early {
+		a.leafOf(x)
+	}
 }
 
 func (a *Auditor) grant(at uint64, l ledger.Leaf) {
@@ -132,8 +151,8 @@ func (a *Auditor) grant(at uint64, l ledger.Leaf) {
 	}
 }
 
-// Open verifies the evidence of a decision and takes it in. All leaves up to it
-// must have been read.
+// Open verifies the evidence of a decision and takes it in. It may come a moment
+// before its leaf.
 func (a *Auditor) Open(o Opened) { a.take(o.Name, verify(a.o.Trust, o)) }
 
 // verified is evidence after its verification.
@@ -155,10 +174,7 @@ func (a *Auditor) take(name string, v verified) {
 	}
 	a.report.Opened++
 	r, b := v.report, v.report.Bundle
-	core := b.Request.Core
-	finding := func(k Kind, format string, args ...any) {
-		a.Found(Finding{Kind: k, Core: core.String(), File: name, Detail: fmt.Sprintf(format, args...)})
-	}
+	core, x := b.Request.Core, release{name, r}
 	if h, err := r.Policy.Hash(); err == nil {
 		a.known[h] = r.Policy
 	}
@@ -168,14 +184,14 @@ func (a *Auditor) take(name string, v verified) {
 	}
 	a.asks(core, r)
 	a.usage.add(tenant, r)
-	a.ignores(r, finding)
+	a.ignores(x)
 	if !b.Decision.Granted {
 		a.report.Denied[b.Decision.RefusedBy]++
 		return
 	}
 	a.halls.add(a.o.Per, core, r)
 	if other, twice := a.nonces[b.Request.LockNonce]; twice {
-		finding(GrantedTwice, "the lock nonce had its lease already, by %s", other)
+		a.Found(x.finding(GrantedTwice, "the lock nonce had its lease already, by %s", other))
 	}
 	a.nonces[b.Request.LockNonce] = name
 	prev := r.Finding.Previous
@@ -185,50 +201,51 @@ func (a *Auditor) take(name string, v verified) {
 	// A lost answer lets a core name the same proof twice, once; a third time
 	// there are two of it.
 	if other, forked := a.chain[core][prev]; forked && b.Request.Usage[1] == b.Account.LastSeq {
-		finding(ProofsForked, "its proof and that of %s name the same one before", other)
+		a.Found(x.finding(ProofsForked, "its proof and that of %s name the same one before", other))
 	}
 	a.chain[core][prev] = name
-	a.leafOf(name, r, finding)
+	a.leafOf(x)
 }
 
 // ignores looks whether a decision was made under the revocations that the
 // ledger says were in force.
-func (a *Auditor) ignores(r *evidence.Report, finding func(Kind, string, ...any)) {
-	decided := r.Bundle.Decision.DecidedUnixNS / int64(time.Millisecond)
+func (a *Auditor) ignores(x release) {
+	decided := x.r.Bundle.Decision.DecidedUnixNS / int64(time.Millisecond)
 	var epoch uint64
 	for _, l := range a.revocations {
-		if l.AtUnixMS+Grace.Milliseconds() <= decided {
+		if l.AtUnixMS+a.o.Grace.Milliseconds() <= decided {
 			epoch = max(epoch, l.Epoch)
 		}
 	}
-	if r.Revoked.Epoch < epoch {
-		finding(RevokedIgnored, "decided under revocations of epoch %d, when %d was in force", r.Revoked.Epoch, epoch)
+	if x.r.Revoked.Epoch < epoch {
+		a.Found(x.finding(RevokedIgnored, "decided under revocations of epoch %d, when %d was in force", x.r.Revoked.Epoch, epoch))
 	}
 }
 
-// leafOf compares a release with its leaf.
-func (a *Auditor) leafOf(name string, r *evidence.Report, finding func(Kind, string, ...any)) {
-	d := r.Bundle.Decision
+// leafOf compares a release with its leaf, when that was read; Report misses it
+// when it does not come.
+func (a *Auditor) leafOf(x release) {
+	d := x.r.Bundle.Decision
 	e, ok := a.entries[d.Leaf]
 	if !ok {
-		finding(NoLeaf, "it names leaf %d, which the ledger does not have", d.Leaf)
+		a.early = append(a.early, x)
 		return
 	}
 	if other, twice := a.seen[d.Leaf]; twice {
-		finding(GrantedTwice, "leaf %d stands for %s already", d.Leaf, other)
+		a.Found(x.finding(GrantedTwice, "leaf %d stands for %s already", d.Leaf, other))
 	}
-	a.seen[d.Leaf] = name
-	object, err := r.Lease.Hash()
-	t := r.Lease.Terms
+	a.seen[d.Leaf] = x.name
+	object, err := x.r.Lease.Hash()
+	t := x.r.Lease.Terms
 	want := ledger.Commit(d.Salt, t.Core, t.ProofHash)
 	l := e.Leaf
 	switch {
 	case l.Kind != ledger.KindGrant || err != nil || l.Object != object || l.Commitment != want:
-		finding(NoLeaf, "leaf %d is of something else", d.Leaf)
-	case l.Units != t.Units || l.PolicyHash != t.PolicyHash || l.Epoch != r.Directory.Epoch:
-		finding(LeafDiffers, "leaf %d says %d units, the lease %d", d.Leaf, l.Units, t.Units)
-	case l.NotAfterMS > (d.DecidedUnixNS+int64(r.Finding.Life))/int64(time.Millisecond)+1:
-		finding(LeaseTooLong, "leaf %d: the lease ends after the proof holds", d.Leaf)
+		a.Found(x.finding(NoLeaf, "leaf %d is of something else", d.Leaf))
+	case l.Units != t.Units || l.PolicyHash != t.PolicyHash || l.Epoch != x.r.Directory.Epoch:
+		a.Found(x.finding(LeafDiffers, "leaf %d says %d units, the lease %d", d.Leaf, l.Units, t.Units))
+	case l.NotAfterMS > (d.DecidedUnixNS+int64(x.r.Finding.Life))/int64(time.Millisecond)+1:
+		a.Found(x.finding(LeaseTooLong, "leaf %d: the lease ends after the proof holds", d.Leaf))
 	}
 }
 
@@ -263,6 +280,11 @@ func (a *Auditor) Report(now time.Time) Report {
 	r.Usage = a.usage.rows()
 	r.Cores, r.Tenants, r.Jurisdictions = totals(r.Usage)
 	r.Findings = append(slices.Clone(r.Findings), a.versions()...)
+	for _, x := range a.early {
+		if d := x.r.Bundle.Decision; now.Sub(time.Unix(0, d.DecidedUnixNS)) >= a.o.Grace {
+			r.Findings = append(r.Findings, x.finding(NoLeaf, "it names leaf %d, which the ledger does not have", d.Leaf))
+		}
+	}
 	r.Halls = a.halls.list()
 	for _, h := range r.Halls {
 		if a.o.Hall > 0 && len(h.Cores) >= a.o.Hall {
@@ -272,7 +294,7 @@ func (a *Auditor) Report(now time.Time) Report {
 	if a.o.Complete {
 		for _, at := range slices.Sorted(maps.Keys(a.entries)) {
 			l := a.entries[at].Leaf
-			if l.Kind == ledger.KindGrant && a.seen[at] == "" && l.AtUnixMS+Grace.Milliseconds() <= now.UnixMilli() {
+			if l.Kind == ledger.KindGrant && a.seen[at] == "" && l.AtUnixMS+a.o.Grace.Milliseconds() <= now.UnixMilli() {
 				r.Findings = append(r.Findings, Finding{Kind: EvidenceWanted, Leaf: &at, Detail: "nobody opened its evidence"})
 			}
 		}

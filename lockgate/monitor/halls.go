@@ -35,7 +35,7 @@ const (
 )
 
 func (h Hall) finding() Finding {
-	return Finding{Kind: Concentration, Detail: fmt.Sprintf("%s: %d cores answer as if from one hall, %.3f ms from %s; %d units, %.0f %% of what was released",
+	return Finding{Kind: Concentration, Period: h.Period, Core: h.Cores[0], Detail: fmt.Sprintf("%s: it and others, %d cores in all, answer as if from one hall, %.3f ms from %s; %d units, %.0f %% of what was released",
 		h.Period, len(h.Cores), float64(h.RTTNS)/1e6, h.Nearest, h.Units, 100*h.Share)}
 }
 

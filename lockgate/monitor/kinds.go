@@ -46,7 +46,18 @@ type Finding struct {
 	Leaf   *uint64 `json:"leaf,omitempty"` // index in the ledger, when it concerns one
 	Core   string  `json:"core,omitempty"` // id, when it concerns one
 	File   string  `json:"file,omitempty"` // of the evidence, when it concerns one
+	Period string  `json:"period,omitempty"`
 	Detail string  `json:"detail"`
+}
+
+// Key is the same for the same trouble found again, though its details may have
+// grown.
+func (f Finding) Key() string {
+	leaf := ""
+	if f.Leaf != nil {
+		leaf = fmt.Sprint(*f.Leaf)
+	}
+	return strings.Join([]string{string(f.Kind), leaf, f.Core, f.File, f.Period}, "\x00")
 }
 
 // String is one line.

@@ -401,6 +401,26 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+// TestEvidenceBeforeItsLeaf: a copy of the evidence may be a moment ahead of the
+// ledger; when the leaf comes it is compared, and when it does not it is missed.
+func TestEvidenceBeforeItsLeaf(t *testing.T) {
+	s := newScene(t)
+	s.decide(s.Core, 10, false)
+	entries, _, _ := s.read()
+	a := monitor.NewAuditor(monitor.Options{})
+	a.Open(s.files[0])
+	if r := a.Report(time.Now()); !r.Sound() {
+		t.Error(r.Findings)
+	}
+	if got := kinds(a.Report(time.Now().Add(time.Hour)).Findings); !slices.Equal(got, []monitor.Kind{monitor.NoLeaf}) {
+		t.Error(got)
+	}
+	a.Read(entries)
+	if r := a.Report(time.Now().Add(time.Hour)); !r.Sound() || r.Unopened != 0 {
+		t.Error(r.Findings)
+	}
+}
+
 func TestOpenErrors(t *testing.T) {
 	if _, err := monitor.Open(filepath.Join(t.TempDir(), "none"), nil); err == nil {
 		t.Error("opened a folder that is not there")
