@@ -7,6 +7,7 @@
 //	POST /v1/key         a signed StepRequest     → 200: a StepAnswer
 //	POST /v1/token       a signed TokenRequest    → 200: a TokenAnswer
 //	GET  /v1/ledger/…    checkpoint and tiles of the ledger (C2SP tlog-tiles)
+//	GET  /.well-known/…  issuer of tokens: OpenID discovery, keys
 //	GET  /healthz        the process lives        → 200
 //	GET  /readyz         it could grant           → 200, else 503
 //
