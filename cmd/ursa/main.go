@@ -38,7 +38,11 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	err := root.ExecuteContext(ctx)
+	return exitStatus(root.ExecuteContext(ctx), errOut)
+}
+
+// exitStatus says in one line what went wrong, if anything did, and returns the status to end with.
+func exitStatus(err error, errOut io.Writer) int {
 	var usage usageError
 	var denied deniedError
 	switch {

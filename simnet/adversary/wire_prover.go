@@ -42,8 +42,8 @@ const own = Stuck(7)
 
 // How hasty: answers for so many rounds ahead leave at each beat.
 const (
-	hastyBeat  = 500 * time.Microsecond
-	hastyAhead = 10
+	hastyBeat  = time.Millisecond
+	hastyAhead = 8
 )
 
 // Prove implements core.Prover.

@@ -27,7 +27,7 @@ var ErrStory = errors.New("story")
 // Story is a parsed scenario.
 type Story struct {
 	File    string
-	Title   string // the first comment
+	Title   string // the first sentence of the first comment
 	Seed    uint64
 	places  map[string]world.Place // towns by the story's own names
 	links   []link
@@ -101,6 +101,8 @@ type parser struct {
 	cast  *world.World // the cities
 	line  int
 	text  string
+
+	titled bool
 }
 
 // Parse reads a story. Errors name file and line.
@@ -131,20 +133,30 @@ func (p *parser) errorf(format string, args ...any) error {
 
 // read reads one line.
 func (p *parser) read(line string) error {
-	text, comment, commented := strings.Cut(line, "#")
-	if commented && p.story.Title == "" {
-		p.story.Title = strings.TrimSpace(comment)
-	}
+	text, comment, _ := strings.Cut(line, "#")
 	p.text = strings.TrimSpace(text)
 	words := strings.Fields(p.text)
 	if len(words) == 0 {
+		p.title(strings.TrimSpace(comment))
 		return nil
 	}
+	p.titled = true
 	c, ok := p.words[words[0]]
 	if !ok {
 		return p.errorf("unknown word %q; use one of %s", words[0], strings.Join(Words(), ", "))
 	}
 	return c.read(p, words[1:])
+}
+
+// title adds a line of comment to the title, until its first sentence ends.
+func (p *parser) title(comment string) {
+	if p.titled || comment == "" {
+		return
+	}
+	p.story.Title = strings.TrimSpace(p.story.Title + " " + comment)
+	if sentence, _, ends := strings.Cut(p.story.Title+" ", ". "); ends {
+		p.story.Title, p.titled = sentence+".", true
+	}
 }
 
 // usage is the error of a line whose arguments do not fit.

@@ -2,17 +2,60 @@ package story_test
 
 import (
 	"bytes"
+	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/ursa-virtual/ursa/simnet/story"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// virtualVariable makes this test binary play a story as a program that is no test would.
+const virtualVariable = "URSA_STORY_VIRTUALLY"
+
+func TestMain(m *testing.M) {
+	file := os.Getenv(virtualVariable)
+	if file == "" {
+		goleak.VerifyTestMain(m)
+		return
+	}
+	story.Virtually(func() int {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return 10
+		}
+		s, err := story.Parse(file, text)
+		if err != nil {
+			return 11
+		}
+		report, err := story.Run(context.Background(), s, os.Stdout)
+		if err != nil || report.Elapsed < 30*time.Minute {
+			return 12
+		}
+		return report.Failed
+	})
+}
+
+// TestVirtualTimeWithoutGoTest plays half an hour in a process of its own, which ends with the status it was told.
+func TestVirtualTimeWithoutGoTest(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self, "-no-flag-of-a-test")
+	cmd.Env = append(os.Environ(), virtualVariable+"=../testdata/moved-core.txt")
+	out, err := cmd.CombinedOutput()
+	if err != nil || strings.Count(string(out), "ok") != 4 || strings.Contains(string(out), "PASS") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
 
 // TestStories plays every story of simnet/testdata in virtual time.
 func TestStories(t *testing.T) {
