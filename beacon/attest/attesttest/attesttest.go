@@ -206,3 +206,29 @@ func (r *run) policyMustName(t *testing.T) {
 		t.Errorf("without verifier: %v", err)
 	}
 }
+
+// Benchmark appraises one piece of evidence again and again: signatures and chains, the rules, and the signed result. It happens at
+// enrolment and at most every half hour for each machine, never inside a timed round.
+func Benchmark(b *testing.B, v attest.Verifier, a attest.Attester, expect directory.Expectation, nowUnixNS int64) {
+	b.Helper()
+	key, err := identity.FromSeed(identity.RoleAppraiser, [32]byte{0xaa})
+	if err != nil {
+		b.Fatal(err)
+	}
+	x, err := attest.NewAppraiser(attest.AppraiserConfig{Key: key, Policy: attest.Policy{Accept: []directory.Expectation{expect}}, Audience: audience,
+		Verifiers: []attest.Verifier{v}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	w := attest.Want{Subject: identity.ID{1}, Nonce: [32]byte{3}, NowUnixNS: nowUnixNS}
+	evidence, err := attest.Collect(context.Background(), a, w.Subject, w.Nonce)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := x.Appraise(evidence, w); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -433,3 +433,12 @@ func BenchmarkVerify(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkAppraise(b *testing.B) {
+	c := newChip(b, "Milan", nil)
+	minimum, err := kds.ComposeTCBParts(goodTCB)
+	if err != nil {
+		b.Fatal(err)
+	}
+	attesttest.Benchmark(b, c.verifier(nil), c, directory.Expectation{Platform: "sev-snp", Measurements: [][]byte{measurement()}, MinTCB: uint64(minimum)}, now)
+}

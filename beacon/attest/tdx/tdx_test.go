@@ -310,3 +310,17 @@ func BenchmarkVerify(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkAppraise(b *testing.B) {
+	m := newMaker(b)
+	p := newPlatform(m, nil)
+	report, err := p.Report(context.Background(), [32]byte{1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	claims, err := m.verifier(nil).Verify(report, now)
+	if err != nil {
+		b.Fatal(err)
+	}
+	attesttest.Benchmark(b, m.verifier(nil), p, directory.Expectation{Platform: "tdx", Measurements: [][]byte{claims.Measurement}, MinTCB: claims.TCB}, now)
+}

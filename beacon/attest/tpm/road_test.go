@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ursa-virtual/ursa/beacon/attest"
+	"github.com/ursa-virtual/ursa/beacon/attest/attesttest"
 	"github.com/ursa-virtual/ursa/beacon/attest/tpm"
 	"github.com/ursa-virtual/ursa/beacon/attest/tpm/swtpmtest"
 	"github.com/ursa-virtual/ursa/topology/directory"
@@ -131,4 +132,25 @@ func TestRoad(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkAppraise appraises a quote of a software TPM with its RSA-signed endorsement chain and both logs.
+func BenchmarkAppraise(b *testing.B) {
+	m := boot(b, takeTPM(b, 1), false)
+	m.enrol(b)
+	m.measure(b, "build 1")
+	v, err := tpm.NewVerifier(tpm.VerifierConfig{Enrollers: []identity.Public{key(b, identity.RoleAppraiser, 1).Public()},
+		Endorsement: tpm.Endorsement{Roots: []*x509.Certificate{m.root}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	report, err := m.Report(b.Context(), [32]byte{1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	claims, err := v.Verify(report, time.Now().UnixNano())
+	if err != nil {
+		b.Fatal(err)
+	}
+	attesttest.Benchmark(b, v, m, directory.Expectation{Platform: "tpm", Measurements: [][]byte{claims.Measurement}}, time.Now().UnixNano())
 }
