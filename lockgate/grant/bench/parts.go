@@ -104,7 +104,7 @@ func (w *work) cases(ctx context.Context, n int) ([]grant.Case, error) {
 
 // verify measures decisions, one after the other on one processor.
 func (w *work) verify(ctx context.Context) error {
-	cases, err := w.cases(ctx, 96)
+	cases, err := w.cases(ctx, min(96, w.cfg.Grants))
 	if err != nil {
 		return err
 	}
