@@ -96,6 +96,8 @@ var pure = map[string]string{
 	"locator/region":     "a theorem has no surroundings",
 	"locator/verdict":    "the gate and the monitor must reach the same verdict from the same bytes",
 	"lockgate/policy":    "a decision is explained by its inputs alone",
+	"simnet/sample":      "what is drawn follows from its key",
+	"simnet/trial":       "an outcome follows from the setup and the core, or it could not be had again",
 	"lockgate/lock":      "small enough for hardware; host time must not be able to prolong a lease",
 }
 

@@ -56,8 +56,11 @@ func drawn(t *testing.T, w *world.World, limits exchange.Limits, p sample.Path, 
 // another: the comparison can fail.
 func TestSampleIsTheFabric(t *testing.T) {
 	runs := 150
-	if os.Getenv("URSA_LONG") != "" {
+	switch {
+	case os.Getenv("URSA_LONG") != "":
 		runs = 4000
+	case testing.Short():
+		runs = 60
 	}
 	w, stage := builtin(t), newCast(t)
 	frankfurt, madrid := find(t, w, "Frankfurt"), find(t, w, "Madrid")

@@ -30,6 +30,9 @@ func seedOf(t testing.TB) uint64 {
 func size(t testing.TB, adversaries int) (scenarios, cores uint64) {
 	t.Helper()
 	text := os.Getenv("URSA_CORES")
+	if text == "" && testing.Short() {
+		return 1, 8
+	}
 	if text == "" {
 		return 2, 10
 	}
