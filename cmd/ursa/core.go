@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -136,6 +137,7 @@ func coreRunCommand() *cobra.Command {
 	var o coreOptions
 	var log logFlag
 	var onDenial bool
+	var gpu string
 	cmd := &cobra.Command{
 		Use:   "run [flags] -- COMMAND...",
 		Short: "Run a workload behind the lock: it runs while the gate's leases last",
@@ -154,12 +156,16 @@ func coreRunCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return runWorkload(cmd, o, logger, onDenial, args)
+			if !slices.Contains([]string{gpuAuto, gpuOff, gpuRequired}, gpu) {
+				return usagef("--gpu %q: use auto, off or required", gpu)
+			}
+			return runWorkload(cmd, o, logger, onDenial, gpu, args)
 		},
 	}
 	o.register(cmd)
 	log.register(cmd)
 	cmd.Flags().Uint64Var((*uint64)(&o.want), "want", 5000, "`UNITS` to ask for at a time (ms of CPU time); the gate may give less")
+	cmd.Flags().StringVar(&gpu, "gpu", gpuAuto, "meter GPU time besides CPU time: auto (where there is a driver), off, or required")
 	cmd.Flags().BoolVar(&onDenial, "stop-when-denied", false, "end with exit status 3 at the first denial, instead of asking again")
 	return cmd
 }

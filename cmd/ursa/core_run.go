@@ -373,7 +373,7 @@ func (p provenJSON) print(out io.Writer) error {
 }
 
 // runWorkload is `ursa core run`.
-func runWorkload(cmd *cobra.Command, o coreOptions, log *slog.Logger, onDenial bool, command []string) error {
+func runWorkload(cmd *cobra.Command, o coreOptions, log *slog.Logger, onDenial bool, gpu string, command []string) error {
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
 	var mu sync.Mutex
@@ -405,9 +405,35 @@ func runWorkload(cmd *cobra.Command, o coreOptions, log *slog.Logger, onDenial b
 		return errors.Join(err, process.Stop())
 	}
 	defer stop()
-	log.Info("workload starts frozen", "core", a.key.ID().Short(), "pid", process.PID(), "hold", process.Hold())
-	return runEnd(a.Run(ctx, process), process, denial)
+	metered, how, err := meterGPU(process, gpu)
+	if err != nil {
+		return errors.Join(err, process.Stop())
+	}
+	log.Info("workload starts frozen", "core", a.key.ID().Short(), "pid", process.PID(), "hold", process.Hold(), "gpu", how)
+	return runEnd(a.Run(ctx, metered), process, denial)
 }
+
+// meterGPU adds GPU time to the meter where there is a driver, and says what it found.
+func meterGPU(process *workload.Process, want string) (core.Workload, string, error) {
+	if want == gpuOff {
+		return process, "not metered", nil
+	}
+	gpus, look, err := workload.NVIDIA()
+	switch {
+	case err == nil:
+		return workload.WithGPU(process, gpus, look, 0), "metered with nvidia-smi", nil
+	case want == gpuRequired:
+		return nil, "", fmt.Errorf("--gpu required: %w", err)
+	}
+	return process, "no driver found", nil
+}
+
+// What to do about GPUs.
+const (
+	gpuAuto     = "auto"
+	gpuOff      = "off"
+	gpuRequired = "required"
+)
 
 // runEnd says how a run ended, in exit statuses.
 func runEnd(err error, process *workload.Process, denial *core.Denied) error {

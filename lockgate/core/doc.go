@@ -3,7 +3,8 @@
 // exactly as long as the lock has allowance.
 //
 // One unit of compute is one millisecond of CPU time of the workload, of all its
-// processes together, rounded up.
+// processes together, rounded up; where GPUs are metered, a millisecond of GPU
+// time is one as well.
 //
 // What it promises. The workload is frozen before the first lease and from the
 // moment the allowance is gone until the next lease. What it overdraws between

@@ -19,7 +19,7 @@ func (a *Agent) Run(ctx context.Context, w Workload) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	a.mu.Lock()
-	a.counted, a.cpu, a.clock.worked = 0, 0, 0
+	a.counted, a.cpu, a.clock.worked, a.clock.cores = 0, 0, 0, time.Duration(processors(w))
 	a.mu.Unlock()
 	renewing := make(chan struct{})
 	low := make(chan struct{}, 1)
@@ -42,6 +42,14 @@ func (a *Agent) Run(ctx context.Context, w Workload) error {
 	}
 	a.event(Event{Kind: kind})
 	return err
+}
+
+// processors is how many can work for a workload at once.
+func processors(w Workload) int {
+	if p, ok := w.(interface{ Processors() int }); ok {
+		return max(p.Processors(), 1)
+	}
+	return runtime.NumCPU()
 }
 
 // renew keeps the lock fed: it obtains a lease whenever the meter says that the
@@ -89,7 +97,7 @@ func (a *Agent) more(ctx context.Context) error {
 // gate is the meter: it reads, draws, and freezes or thaws. The workload is
 // frozen on every way out.
 func (a *Agent) gate(ctx context.Context, w Workload, low chan<- struct{}) error {
-	m := meter{agent: a, w: w, low: low, cores: runtime.NumCPU(), begun: time.Now()}
+	m := meter{agent: a, w: w, low: low, cores: processors(w), begun: time.Now()}
 	if err := w.Freeze(); err != nil {
 		return err
 	}

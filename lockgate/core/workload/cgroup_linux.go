@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -126,6 +127,27 @@ func remove(dir string) {
 	}
 }
 
+// procs lists the processes of a group and of those that were made below it.
+func procs(dir string) []int {
+	var out []int
+	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.Name() != "cgroup.procs" {
+			return nil // a group that has just gone away has no processes
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return nil
+		}
+		for _, f := range strings.Fields(string(b)) {
+			if pid, err := strconv.Atoi(f); err == nil {
+				out = append(out, pid)
+			}
+		}
+		return nil
+	})
+	return out
+}
+
 type cgroup2 struct{ dir string }
 
 func newCgroup2() (*cgroup2, error) {
@@ -169,6 +191,7 @@ func (c *cgroup2) cpu() (time.Duration, error) {
 	return time.Duration(n) * time.Microsecond, nil
 }
 
+func (c *cgroup2) pids() []int     { return procs(c.dir) }
 func (c *cgroup2) where() []string { return []string{c.dir} }
 
 type cgroup1 struct{ freezer, acct string }
@@ -247,6 +270,7 @@ func (c *cgroup1) cpu() (time.Duration, error) {
 	return time.Duration(n), nil
 }
 
+func (c *cgroup1) pids() []int     { return procs(c.freezer) }
 func (c *cgroup1) where() []string { return []string{c.freezer, c.acct} }
 
 func (c *cgroup1) release() {

@@ -156,6 +156,16 @@ func (g *group) frozen() (bool, error) {
 	return true, nil
 }
 
+func (g *group) pids() []int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var out []int
+	for _, s := range g.members() {
+		out = append(out, s.pid)
+	}
+	return out
+}
+
 // gone says whether a process only waits to be taken notice of.
 func (s stat) gone() bool { return s.state == 'Z' || s.state == 'X' }
 

@@ -36,6 +36,7 @@ type holder interface {
 	thaw() error                 // let all go on
 	cpu() (time.Duration, error) // used by all, dead ones included
 	kill() error                 // end all
+	pids() []int                 // of all that live
 	where() []string             // what reopen finds it by
 	release()                    // give back what adopt took
 }
@@ -226,6 +227,14 @@ func (p *Process) Hold() Hold { return p.kind }
 
 // PID is the process id of the command's leader.
 func (p *Process) PID() int { return p.proc.Pid }
+
+// PIDs are the process ids of everything that the command runs now.
+func (p *Process) PIDs() []int {
+	if p.ended() {
+		return nil
+	}
+	return p.hold.pids()
+}
 
 // Done is closed when the command has ended and nothing of it is left.
 func (p *Process) Done() <-chan struct{} { return p.done }

@@ -16,6 +16,9 @@ func (p *Process) Hold() Hold { return HoldAuto }
 // PID is the process id of the command's leader.
 func (p *Process) PID() int { return 0 }
 
+// PIDs are the process ids of everything that the command runs now.
+func (p *Process) PIDs() []int { return nil }
+
 // Done is closed when the command has ended.
 func (p *Process) Done() <-chan struct{} { return nil }
 
