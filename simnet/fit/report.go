@@ -16,6 +16,9 @@ func (r *Report) Text(w io.Writer) error {
 	for _, l := range r.Laws {
 		fmt.Fprintf(&b, "  %-16s %.3f  %.3f\n", l.Law, l.WorstKS, l.MeanKS)
 	}
+	if r.Laws[0].MeanKS < r.Final().MeanKS {
+		fmt.Fprintf(&b, "the %s law is nearer than the fit: this set is too small to fit a world to it\n", r.Laws[0].Law)
+	}
 	fmt.Fprintf(&b, "\nshare of the variance: hosts %.0f %%, countries %.0f %%\n", 100*r.Node, 100*r.Lane)
 	last := r.Final()
 	fmt.Fprintf(&b, "\n%-13s %6s %7s %7s %7s %7s %7s   %-22s %-22s\n", "km", "pairs", "before", "law", "table", "chance", "halves", "measured p5/50/95 ms", "table p5/50/95 ms")
