@@ -2,6 +2,7 @@ package grant_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"math/rand/v2"
 	"os"
@@ -32,7 +33,7 @@ func TestCampaign(t *testing.T) {
 	const seed = 20261121
 	t.Logf("seed %d, %d rounds", seed, rounds)
 	c := &campaign{t: t, rng: rand.New(rand.NewPCG(seed, 6)), path: filepath.Join(t.TempDir(), "gate.db")}
-	c.s = granttest.New(t, granttest.WithStore(c.path, store.Options{Fault: c.fault}))
+	c.s = granttest.New(t, granttest.WithStore(c.path, store.Options{Fault: c.fault}), granttest.WithGate(func(g *grant.Config) { g.Ledger = c }))
 	for c.round = range rounds {
 		c.play()
 	}
@@ -40,8 +41,8 @@ func TestCampaign(t *testing.T) {
 	if err := c.s.Store.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d grants, %d faults, %d deaths, %d answers lost, %d repeated", c.grants, c.faults, c.deaths, c.lost, c.repeated)
-	if rounds >= 50 && (c.faults == 0 || c.deaths == 0 || c.lost == 0 || c.repeated == 0) {
+	t.Logf("%d grants, %d faults, %d deaths, %d times unpublished, %d answers lost, %d repeated", c.grants, c.faults, c.deaths, c.unpublished, c.lost, c.repeated)
+	if rounds >= 50 && (c.faults == 0 || c.deaths == 0 || c.unpublished == 0 || c.lost == 0 || c.repeated == 0) {
 		t.Fatal("the hard cases did not happen")
 	}
 }
@@ -58,6 +59,7 @@ type campaign struct {
 
 	granted                                lock.Units
 	grants, faults, deaths, lost, repeated int
+	unpublished                            int
 }
 
 var errFault = errors.New("injected fault")
@@ -72,6 +74,16 @@ func (c *campaign) fault(store.Step) error {
 		c.dying = c.image()
 	}
 	return errFault
+}
+
+// Await is the transparency log, which at times cannot publish: the grant is
+// durable then, and the lease is not sent.
+func (c *campaign) Await(context.Context, uint64) error {
+	if c.armed && c.rng.IntN(14) == 0 {
+		c.unpublished++
+		return errFault
+	}
+	return nil
 }
 
 // image copies the files as they lie on the disk now.
@@ -106,7 +118,7 @@ func (c *campaign) reborn() {
 		c.t.Fatalf("round %d: after a death: %v", c.round, err)
 	}
 	c.s.Store = st
-	if c.s.Gate, err = grant.New(c.t.Context(), grant.Config{Key: c.s.GateKey, Store: st, Directory: c.s.Directory, Policy: c.s.Policy}); err != nil {
+	if c.s.Gate, err = grant.New(c.t.Context(), grant.Config{Key: c.s.GateKey, Store: st, Directory: c.s.Directory, Policy: c.s.Policy, Ledger: c}); err != nil {
 		c.t.Fatal(err)
 	}
 }
