@@ -87,15 +87,21 @@ func (k *stock) world(s file.Settings) (*world.World, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := world.Config{Seed: s.Seed, Profile: profile}
+	pool := towns(s.World.Towns)
 	if s.World.Towns == 0 {
-		return world.Builtin(cfg)
+		if pool, err = world.Cities(); err != nil {
+			return nil, err
+		}
 	}
-	towns := towns(s.World.Towns)
-	if len(towns) == 0 {
+	if s.World.In != "" {
+		if pool, err = k.within(pool, s.World.In, s.Policy.Permit); err != nil {
+			return nil, err
+		}
+	}
+	if len(pool) == 0 {
 		return nil, fmt.Errorf("%w: no town has %d people", ErrWorld, s.World.Towns)
 	}
-	return world.Synthetic("towns", towns, cfg)
+	return world.Synthetic(s.World.Builtin, pool, world.Config{Seed: s.Seed, Profile: profile})
 }
 
 // towns lists the populated places of at least so many people as places of a world.

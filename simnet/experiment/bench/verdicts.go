@@ -158,6 +158,9 @@ func (v *Verdicts) stand(n int) world.Place {
 	return v.world.Host(town, "core "+id)
 }
 
+// Beacons returns the beacons that may be asked, moved ones where they really stand.
+func (v *Verdicts) Beacons() []trial.Beacon { return v.trial.Asked() }
+
 // Try runs the trial of one core.
 func (v *Verdicts) Try(n int) (trial.Core, trial.Outcome, error) {
 	c, err := v.Core(n)

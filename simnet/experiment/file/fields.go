@@ -41,6 +41,7 @@ func init() { // the table mentions functions that mention the table (hint)
 		{"about", "", true, true, "one sentence for people", text(func(d *draft, s string) { d.about = s })},
 		{"world.builtin", "", false, false, "public, cloud or homes", word(func(d *draft, s string) { d.settings.World.Builtin = s }, "public", "cloud", "homes")},
 		{"world.towns", "", false, false, "every place of so many people or more, from 15000", number(15_000, 50_000_000, func(d *draft, n int) { d.settings.World.Towns = n })},
+		{"world.in", "", false, false, "a region beyond which the built-in world has no places", text(func(d *draft, s string) { d.settings.World.In = s })},
 		{"world.file", "", false, false, "a world file", text(func(d *draft, s string) { d.settings.World.File = s })},
 		{"world.measured", "", false, false, "the folder of a measured set", text(func(d *draft, s string) { d.settings.World.Measured = s })},
 		{"constellation.rule", "spread", false, false, "spread, population, random, list or all",

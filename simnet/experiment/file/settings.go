@@ -20,6 +20,7 @@ const (
 type World struct {
 	Builtin  string // profile of the routes between the places: public, cloud or homes
 	Towns    int    // with Builtin: every place of at least so many people instead of the built-in cities; 0 means the cities
+	In       string // with Builtin: only places of this region; empty for all
 	File     string // a world file
 	Measured string // folder of a measured set
 }

@@ -200,8 +200,8 @@ func (r *reader) together(values leaves, s *Settings) {
 	switch {
 	case worlds != 1:
 		r.bad(values["world.file"], "%d worlds: say one of world.builtin, world.file and world.measured", worlds)
-	case s.World.Towns > 0 && s.World.Builtin == "":
-		r.bad(values["world.towns"], "towns are for a built-in world")
+	case s.World.Builtin == "" && (s.World.Towns > 0 || s.World.In != ""):
+		r.bad(values["world.towns"], "towns and in are for a built-in world")
 	case (c.Rule == List) != (len(c.Cities) > 0):
 		r.bad(node, "constellation.cities goes with rule list, and only with it")
 	case c.Rule == List && c.Count != 0 || c.Rule == All && c.Count != 0:
@@ -229,6 +229,9 @@ func (r *reader) together(values leaves, s *Settings) {
 	}
 	if c.PerTown == 0 {
 		c.PerTown = s.Policy.F + 1
+	}
+	if s.World.In != "" {
+		r.region(values["world.in"], s.World.In)
 	}
 	r.region(values["policy.permit"], s.Policy.Permit)
 	if c.In != "permit" && c.In != "world" {

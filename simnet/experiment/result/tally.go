@@ -71,7 +71,7 @@ func (t *Tally) Add(x Trial) {
 	count(&t.Entitled, x.Entitled)
 	count(&t.Proven, x.Entitled && inside && !x.False)
 	count(&t.Intruders, !x.Entitled)
-	count(&t.FalseInside, !x.Entitled && inside && !x.False)
+	count(&t.FalseInside, x.False)
 	count(&t.FalseOutside, x.Entitled && x.Judged && x.Kind == verdict.Outside)
 	count(&t.Attacked, x.Attacked)
 	count(&t.Detected, x.Attacked && x.Detected)
