@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ursa-virtual/ursa/lockgate/policy"
-	"github.com/ursa-virtual/ursa/lockgate/policy/policyfile"
 	"github.com/ursa-virtual/ursa/lockgate/quorum"
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
@@ -164,7 +163,7 @@ func (s policySigning) run(cmd *cobra.Command, path string, protect identity.Pro
 		}
 		authors = append(authors, k)
 	}
-	signed, err := s.sign(path, authors)
+	signed, err := s.sign(cmd, path, authors)
 	if err != nil {
 		return err
 	}
@@ -188,20 +187,20 @@ func (s policySigning) run(cmd *cobra.Command, path string, protect identity.Pro
 }
 
 // sign makes the signed file.
-func (s policySigning) sign(path string, authors []*identity.Private) ([]byte, error) {
+func (s policySigning) sign(cmd *cobra.Command, path string, authors []*identity.Private) ([]byte, error) {
+	if !s.cosign {
+		l, err := loadPolicy(cmd, path)
+		if err != nil {
+			return nil, err
+		}
+		if len(l.signers) > 0 {
+			return nil, usagef("%s is signed already: add a signature with --cosign", path)
+		}
+		return policy.Sign(l.file.Policy, authors...)
+	}
 	data, err := readLimited(path, policy.SignedSize)
 	if err != nil {
 		return nil, err
-	}
-	if !s.cosign {
-		f, _, err := policyfile.Check(path, data)
-		if err != nil {
-			if _, _, signed := policy.Claimed(data); signed == nil {
-				return nil, usagef("%s is signed already: add a signature with --cosign", path)
-			}
-			return nil, err
-		}
-		return policy.Sign(f.Policy, authors...)
 	}
 	for _, a := range authors {
 		if data, err = policy.Cosign(data, a); errors.Is(err, policy.ErrEncoding) || errors.Is(err, quorum.ErrEncoding) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -29,6 +30,10 @@ func TestPublishedPolicies(t *testing.T) {
 		}
 		if words := ok(t, "policy", "explain", file); !strings.Contains(words, "denied") {
 			t.Errorf("%s: %s", file, words)
+		}
+		text, err := os.ReadFile(file)
+		if err != nil || !strings.Contains(string(text), hex.EncodeToString(simMeasurement())) {
+			t.Errorf("%s accepts no simulated machine as this program makes them: %v", file, err)
 		}
 	}
 }

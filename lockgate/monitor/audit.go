@@ -276,7 +276,12 @@ func (a *Auditor) versions() []Finding {
 func (a *Auditor) Report(now time.Time) Report {
 	r := a.report
 	r.Periods, r.Denied = maps.Clone(r.Periods), maps.Clone(r.Denied)
-	r.Unopened = r.Grants - uint64(len(a.seen))
+	r.Unopened = r.Grants
+	for at := range a.seen {
+		if a.entries[at].Leaf.Kind == ledger.KindGrant {
+			r.Unopened--
+		}
+	}
 	r.Usage = a.usage.rows()
 	r.Cores, r.Tenants, r.Jurisdictions = totals(r.Usage)
 	r.Findings = append(slices.Clone(r.Findings), a.versions()...)

@@ -63,7 +63,7 @@ func (f Finding) Key() string {
 // String is one line.
 func (f Finding) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-18s", f.Kind)
+	b.WriteString(string(f.Kind))
 	if f.Leaf != nil {
 		fmt.Fprintf(&b, " leaf %d", *f.Leaf)
 	}
