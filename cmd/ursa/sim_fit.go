@@ -21,6 +21,7 @@ type simFitFlags struct {
 	data, out, chart string
 	places, split    string
 	seed             uint64
+	score            []string
 	json             bool
 }
 
@@ -46,6 +47,7 @@ func simFitCommand() *cobra.Command {
 	flags.StringVar(&o.places, "places", "cities", "of the written world: cities (the built-in ones) or set (the measured nodes)")
 	flags.StringVar(&o.split, "split", string(fit.ByPairs), "what is held out: half of the pairs, or half of the nodes")
 	flags.Uint64Var(&o.seed, "seed", 1, "of the split and of the written world")
+	flags.StringArrayVar(&o.score, "score", nil, "folder of another measured set to hold the fit against; may be repeated")
 	flags.StringVar(&o.chart, "chart", "", "draw the distributions into this `FILE`, .svg or .png")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object")
 	return cmd
@@ -87,6 +89,9 @@ func (o *simFitFlags) matrix(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	if err := o.elsewhere(r); err != nil {
+		return err
+	}
 	progress.stop()
 	f := r.File
 	if o.places == "cities" {
@@ -107,10 +112,26 @@ func (o *simFitFlags) matrix(cmd *cobra.Command) error {
 	return r.Text(cmd.OutOrStdout())
 }
 
+// elsewhere holds the fit against the other sets.
+func (o *simFitFlags) elsewhere(r *fit.Report) error {
+	for _, dir := range o.score {
+		other, err := fit.Load(dir)
+		if err != nil {
+			return fmt.Errorf("--score %s: %w", dir, err)
+		}
+		e, err := r.Elsewhere(other, fit.Options{})
+		if err != nil {
+			return fmt.Errorf("--score %s: %w", dir, err)
+		}
+		r.Others = append(r.Others, e)
+	}
+	return nil
+}
+
 // series fits traces of single round trips.
 func (o *simFitFlags) series(cmd *cobra.Command) error {
-	if o.chart != "" {
-		return usagef("--chart draws distance bins, and a series has no places")
+	if o.chart != "" || len(o.score) > 0 {
+		return usagef("--chart and --score are about distances, and a series has no places")
 	}
 	s, err := fit.LoadSeries(o.data)
 	if err != nil {

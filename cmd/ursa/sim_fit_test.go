@@ -57,6 +57,13 @@ func TestSimFit(t *testing.T) {
 	if w, err = world.Load(file); err != nil || len(w.Places()) != 19 {
 		t.Error("the world of the set's places", err)
 	}
+	other := filepath.Join(t.TempDir(), "other")
+	if err := os.Rename(measuredSetWith(t, "n05x"), other); err != nil {
+		t.Fatal(err)
+	}
+	if table := ok(t, "sim", "fit", "--data", data, "--score", other); !strings.Contains(table, "nothing, 171 pairs") {
+		t.Error(table)
+	}
 }
 
 func TestMistakesWithSimFit(t *testing.T) {
@@ -71,6 +78,7 @@ func TestMistakesWithSimFit(t *testing.T) {
 		{[]string{"--data", data, "--places", "mars"}, exitUsage, "cities or set"},
 		{[]string{"--data", data, "--chart", "fit.gif"}, exitUsage, ".svg or .png"},
 		{[]string{"--data", empty}, exitFailed, "nodes.csv is missing"},
+		{[]string{"--data", data, "--score", empty}, exitFailed, "--score"},
 		{[]string{"--data", data, "--split", "nodes", "--seed", "2"}, exitFailed, "20 of each are the least"},
 	} {
 		status, _, errOut := cli(append([]string{"sim", "fit"}, c.args...)...)

@@ -169,6 +169,24 @@ const (
 	ByNodes Split = "nodes"
 )
 
+// The most pairs that are fitted to and judged by; larger sets are thinned evenly. Chance alone makes a KS of 0.01 of so many.
+const (
+	mostToFit   = 40_000
+	mostToJudge = 20_000
+)
+
+func thin(pairs []pair, most int) []pair {
+	step := (len(pairs) + most - 1) / most
+	if step <= 1 {
+		return pairs
+	}
+	out := make([]pair, 0, len(pairs)/step+1)
+	for i := 0; i < len(pairs); i += step {
+		out = append(out, pairs[i])
+	}
+	return out
+}
+
 // halves splits pairs, each by its names and the seed alone.
 func (d *Data) halves(all []pair, by Split, seed uint64) (train, test []pair, err error) {
 	heads := func(purpose string, names ...string) bool { return source.New(seed, purpose, names...).Uint64()&1 == 0 }
@@ -194,5 +212,5 @@ func (d *Data) halves(all []pair, by Split, seed uint64) (train, test []pair, er
 	if len(train) < 20 || len(test) < 20 {
 		return nil, nil, fmt.Errorf("%w: %d to fit and %d to judge; 20 of each are the least", ErrTooFew, len(train), len(test))
 	}
-	return train, test, nil
+	return thin(train, mostToFit), thin(test, mostToJudge), nil
 }

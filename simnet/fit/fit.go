@@ -65,6 +65,8 @@ type Report struct {
 	Both    *Spread    `json:"asymmetry,omitempty"` // difference of the directions; absent where no pair was measured both ways
 	Waiting *Spread    `json:"waiting,omitempty"`   // average less minimum; absent where the set gives no averages
 
+	Others []Elsewhere `json:"elsewhere,omitempty"` // other sets, where asked for
+
 	File world.File `json:"-"` // the fitted world: the set's nodes under the fitted laws
 
 	test []pair
@@ -115,10 +117,7 @@ func (r *Report) routes(d *Data, train, test []pair, count *steps) error {
 		return err
 	}
 	r.Node, r.Lane = table.Node, table.Corridor
-	builtin := world.Public
-	if surprise(world.Cloud, train) < surprise(world.Public, train) {
-		builtin = world.Cloud
-	}
+	builtin := nearest(train)
 	for _, c := range []struct {
 		name string
 		law  world.LawSpec

@@ -31,6 +31,13 @@ func (r *Report) Text(w io.Writer) error {
 	compared(&b, last.Stretch)
 	spreadText(&b, "difference of the directions, ms", r.Both)
 	spreadText(&b, "average over minimum, ms", r.Waiting)
+	for _, e := range r.Others {
+		fmt.Fprintf(&b, "\n%s, of which the fit has seen nothing, %d pairs; KS worst bin and mean:\n", e.Data, e.Pairs)
+		for _, l := range e.Laws {
+			worst := l.WorstFirst()[0]
+			fmt.Fprintf(&b, "  %-16s %.3f (%.0f-%.0f km)  %.3f\n", l.Law, l.WorstKS, worst.FromKM, worst.ToKM, l.MeanKS)
+		}
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

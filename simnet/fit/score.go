@@ -71,7 +71,7 @@ func binsOf(test []pair) [][2]float64 {
 }
 
 // worldsFor is how many seeds are drawn: fewer for large sets.
-func worldsFor(test int) int { return min(200, max(40, 100_000/max(1, test))) }
+func worldsFor(test int) int { return min(200, max(20, 600_000/max(1, test))) }
 
 // judge draws the held-out pairs in worlds of a file and compares them with what was measured.
 func judge(name string, f world.File, train, test []pair, count *steps) (Likeness, error) {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/ursa-virtual/ursa/simnet/fabric/source"
 	"github.com/ursa-virtual/ursa/simnet/world"
@@ -61,14 +62,7 @@ func withGap(pairs []pair) []pair {
 			out = append(out, p)
 		}
 	}
-	if step := (len(out) + mostPairs - 1) / mostPairs; step > 1 {
-		thin := out[:0]
-		for i := 0; i < len(out); i += step {
-			thin = append(thin, out[i])
-		}
-		out = thin
-	}
-	return out
+	return thin(out, mostPairs)
 }
 
 func gapsOf(pairs []pair) []float64 {
@@ -180,8 +174,13 @@ func (d *Data) file(seed uint64) world.File {
 		if name == "" {
 			name = n.ID
 		}
-		// ids of files are short lines of text, as those of sets are
-		f.Places.List = append(f.Places.List, world.PlaceSpec{ID: fmt.Sprintf("%d %s", i, n.ID), Name: name, Country: n.Country, Lat: n.At.Lat, Lon: n.At.Lon, Access: world.DataCentre})
+		f.Places.List = append(f.Places.List, world.PlaceSpec{ID: fmt.Sprintf("%d %s", i, line(n.ID)), Name: line(name), Country: n.Country, Lat: n.At.Lat, Lon: n.At.Lon, Access: world.DataCentre})
 	}
 	return f
+}
+
+// line makes a text of a set one that a world's file takes: sets allow more.
+func line(text string) string {
+	r := []rune(strings.ReplaceAll(text, "\ufffd", "?"))
+	return string(r[:min(len(r), 60)])
 }
