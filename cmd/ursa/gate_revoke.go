@@ -48,7 +48,8 @@ var revocable = []struct {
 	{revoke.Region, "region", "no more leases for proofs that reach into this `EXPR` over the atlas"},
 	{revoke.Beacon, "beacon", "statements of the beacon of this `ID` count as dropped"},
 	{revoke.Domain, "domain", "statements of the beacons in this fault `DOMAIN` count as dropped"},
-	{revoke.Measurement, "measurement", "cores that run code of this `MEASUREMENT`"},
+	{revoke.Measurement, "measurement", "cores that run code of this `MEASUREMENT`; statements of such beacons count as dropped"},
+	{revoke.Credential, "credential", "cores that attest with this key or certificate (SHA-256, 64 digits); statements of such beacons count as dropped"},
 	{revoke.Policy, "policy", "everything that the policy of this `HASH` releases"},
 }
 

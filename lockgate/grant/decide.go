@@ -60,6 +60,8 @@ type Finding struct {
 	Outcome  policy.Outcome      // of the policy
 	Units    lock.Units          // to be released, clipped
 	Life     time.Duration       // for which the verdict holds, at most the policy's
+
+	results attest.ProofResults // what the proof's attestation amounts to
 }
 
 func (f Finding) refuse(by, reason string) Finding {
@@ -83,15 +85,15 @@ func Decide(c Case) Finding {
 	if f.Verified, err = claim.Verify(c.Expect); err != nil {
 		return f.refuse(nameOf(err, RefusedProof), err.Error())
 	}
-	core, err := c.appraise(f.Verified)
-	if err != nil {
+	if f.results, err = c.appraise(f.Verified); err != nil {
 		return f.refuse(RefusedAttestation, err.Error())
 	}
+	core := f.results.Core.Result()
 	f.Platform = string(core.Platform)
-	if e, no := c.Revoked.NamesBytes(revoke.Measurement, core.Measurement); no {
-		return f.refuse(RefusedRevoked, because("the code that runs there", e))
+	if why, no := withdrawn(c.Revoked, core); no {
+		return f.refuse(RefusedRevoked, why)
 	}
-	if f.Verdict, err = Judge(standing(f.Verified.Facts, c.Revoked), c.Policy, c.Age, c.Permit, c.Touching); err != nil {
+	if f.Verdict, err = Judge(f.standing(c.Revoked), c.Policy, c.Age, c.Permit, c.Touching); err != nil {
 		return f.refuse(judgeName(err), err.Error())
 	}
 	f.Judged = true
@@ -131,15 +133,37 @@ func because(what string, e revoke.Entry) string {
 	return what + " is revoked: " + e.Reason
 }
 
-// standing leaves out the facts of revoked beacons and domains: they count as
-// dropped, and dropping never helps.
-func standing(facts []statement.Fact, l revoke.List) []statement.Fact {
-	if len(l.Entries) == 0 {
-		return facts
+// withdrawn says whether a list names what an attestation rests on, and why: the
+// machine, its code with or without configuration, or a key or certificate that
+// it attests with.
+func withdrawn(l revoke.List, r attest.Result) (string, bool) {
+	if e, no := l.NamesBytes(revoke.Chip, r.Machine[:]); no {
+		return because("the machine that it runs on", e), true
 	}
-	return slices.DeleteFunc(slices.Clone(facts), func(f statement.Fact) bool {
-		_, no := l.Names(revoke.Beacon, f.Beacon.String())
-		return no || slices.ContainsFunc(f.Domains, func(d string) bool { _, no := l.Names(revoke.Domain, d); return no })
+	for _, code := range [][]byte{r.Measurement, r.Code} {
+		if e, no := l.NamesBytes(revoke.Measurement, code); no {
+			return because("the code that runs there", e), true
+		}
+	}
+	for _, credential := range r.Credentials {
+		if e, no := l.NamesBytes(revoke.Credential, credential[:]); no {
+			return because("what it attests with", e), true
+		}
+	}
+	return "", false
+}
+
+// standing leaves out the facts of revoked beacons and domains, and of beacons
+// whose machine, code or credentials are revoked: they count as dropped, and
+// dropping never helps.
+func (f Finding) standing(l revoke.List) []statement.Fact {
+	if len(l.Entries) == 0 {
+		return f.Verified.Facts
+	}
+	return slices.DeleteFunc(slices.Clone(f.Verified.Facts), func(x statement.Fact) bool {
+		_, no := l.Names(revoke.Beacon, x.Beacon.String())
+		_, machine := withdrawn(l, f.results.Beacons[x.Beacon].Result())
+		return no || machine || slices.ContainsFunc(x.Domains, func(d string) bool { _, no := l.Names(revoke.Domain, d); return no })
 	})
 }
 
@@ -153,17 +177,13 @@ func (c Case) claim() (statement.Claim, error) {
 
 // appraise verifies every attestation result that the proof rests on, and that
 // the core's is of the chip that it is enrolled on.
-func (c Case) appraise(v *statement.Verified) (attest.Result, error) {
+func (c Case) appraise(v *statement.Verified) (attest.ProofResults, error) {
 	res, err := attest.VerifyProofAs(v, attest.Relying{Directory: c.Expect.Directory, Policy: attest.Policy{Accept: c.Policy.Attest},
 		Audience: c.Policy.Audience, NowUnixNS: c.Expect.NowUnixNS, Known: c.Results})
-	if err != nil {
-		return attest.Result{}, err
+	if err == nil && res.Core.Result().Machine != c.Account.Chip {
+		err = ErrChip
 	}
-	core := res.Core.Result()
-	if core.Machine != c.Account.Chip {
-		return attest.Result{}, ErrChip
-	}
-	return core, nil
+	return res, err
 }
 
 // pick finds what the proof names among what it may name; if it names anything
@@ -197,7 +217,7 @@ func (f Finding) weigh(c Case) Finding {
 	reportErr := checkReport(c.Request.Usage, c.Request.LockSeq, c.Account)
 	ageMS := uint64((c.Age + time.Millisecond - 1) / time.Millisecond)
 	if c.Doubt != nil && c.Policy.VetoPerMille != nil {
-		f.Outside = c.Doubt(standing(f.Verified.Facts, c.Revoked), c.Policy.Permit)
+		f.Outside = c.Doubt(f.standing(c.Revoked), c.Policy.Permit)
 	}
 	statements, domains := uint64(f.Verdict.Statements()), uint64(f.Verdict.Domains())
 	f.Outcome = policy.Evaluate(c.Policy, policy.Facts{NowUnixNS: &c.Expect.NowUnixNS, Verdict: f.Verdict.Kind().String(),
@@ -236,7 +256,7 @@ func life(c Case, f Finding) time.Duration {
 	if limit <= 0 {
 		return 0
 	}
-	later, err := Judge(standing(f.Verified.Facts, c.Revoked), c.Policy, c.Age+limit, c.Permit, nil)
+	later, err := Judge(f.standing(c.Revoked), c.Policy, c.Age+limit, c.Permit, nil)
 	if err == nil && later.Inside() {
 		return limit
 	}

@@ -35,6 +35,7 @@ const (
 	Beacon      Kind = "beacon"      // an id: its statements count as dropped
 	Domain      Kind = "domain"      // a fault domain: its beacons' statements count as dropped
 	Measurement Kind = "measurement" // of code, in hexadecimal digits
+	Credential  Kind = "credential"  // an attestation key or certificate that machines attest with, in hexadecimal digits
 	Policy      Kind = "policy"      // a policy's hash, in hexadecimal digits
 	Region      Kind = "region"      // an expression over the atlas: not permitted any more
 	Fleet       Kind = "fleet"       // everything; the name says "all"
@@ -120,7 +121,7 @@ func (e Entry) check() error {
 		return nil
 	}
 	switch e.Kind {
-	case Core, Chip, Beacon, Policy:
+	case Core, Chip, Beacon, Policy, Credential:
 		return digits(32)
 	case Measurement:
 		return digits(0)
