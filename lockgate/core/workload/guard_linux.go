@@ -184,6 +184,8 @@ func watch(args []string) int {
 		case <-timer.C:
 			still(h)
 			_, _ = os.Stdout.Write([]byte{sayFroze})
+			// Once more after a while: the holder may have been about to thaw it.
+			timer.Reset(patience)
 		}
 	}
 }
