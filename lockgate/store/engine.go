@@ -49,9 +49,9 @@ type SQL struct {
 	d     dialect
 	write *sql.DB
 	read  *sql.DB
-	begin beginner  // where the writer begins its transactions; owned by the run goroutine
-	conn  *sql.Conn // the writer's only connection, where the dialect wants one
-	epoch int64     // fencing: fixed at open
+	begin beginner // where the writer begins its transactions; owned by the run goroutine
+	pin   *pinned  // the writer's only connection, where the dialect wants one
+	epoch int64    // fencing: fixed at open
 	queue chan *job
 
 	mu     sync.RWMutex // guards closed against late senders
@@ -100,7 +100,7 @@ func (s *SQL) open(ctx context.Context) (*SQL, error) {
 			_ = s.closeAll()
 			return nil, fmt.Errorf("store: cannot open: %w", err)
 		}
-		s.conn, s.begin = conn, conn
+		s.pin, s.begin = &pinned{conn: conn}, conn
 	}
 	if err := s.takeOver(ctx); err != nil {
 		_ = s.closeAll()
@@ -181,8 +181,8 @@ func (s *SQL) Close() error {
 
 func (s *SQL) closeAll() error {
 	var errs []error
-	if s.conn != nil {
-		errs = append(errs, s.conn.Close())
+	if s.pin != nil {
+		errs = append(errs, s.pin.close())
 	}
 	return errors.Join(append(errs, s.write.Close(), s.read.Close())...)
 }
@@ -251,11 +251,6 @@ func (s *SQL) commit(batch []*job) {
 	if err == nil {
 		return
 	}
-	if s.conn != nil {
-		// A commit that failed may have left the transaction open; nothing of it
-		// may leak into the next one. Outside a transaction this is refused, rightly.
-		_, _ = s.conn.ExecContext(context.Background(), "ROLLBACK")
-	}
 	for _, j := range batch {
 		if j.err == nil {
 			j.err = err
@@ -263,11 +258,19 @@ func (s *SQL) commit(batch []*job) {
 	}
 }
 
+// start begins a transaction of the writer.
+func (s *SQL) start() (transaction, error) {
+	if s.pin != nil {
+		return s.pin.begin()
+	}
+	return s.begin.BeginTx(context.Background(), s.d.tx)
+}
+
 func (s *SQL) try(batch []*job) error {
 	if err := s.fault(StepBegin); err != nil {
 		return err
 	}
-	tx, err := s.begin.BeginTx(context.Background(), s.d.tx)
+	tx, err := s.start()
 	if err != nil {
 		return fmt.Errorf("store: cannot write: %w", err)
 	}

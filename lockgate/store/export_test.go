@@ -8,7 +8,7 @@ import (
 
 // Exec runs a statement on the writer's own connection, as a fault would.
 func (s *SQL) Exec(query string) error {
-	_, err := s.conn.ExecContext(context.Background(), query)
+	_, err := s.pin.conn.ExecContext(context.Background(), query)
 	return err
 }
 
