@@ -55,7 +55,11 @@ func Between(w *world.World, beacon, core world.Place, at time.Duration) (Path, 
 	if !ok || least <= 0 {
 		return Path{}, false
 	}
-	return Path{Least: least, Beacon: EndOf(w, beacon, at), Core: EndOf(w, core, at)}, true
+	p := Path{Least: least, Beacon: EndOf(w, beacon, at), Core: EndOf(w, core, at)}
+	queue := w.QueueFactor(beacon, core)
+	p.Beacon.Factor *= queue
+	p.Core.Factor *= queue
+	return p, true
 }
 
 // leastAt is MinRTTAt, by the shorter way where routes do not change.

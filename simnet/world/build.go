@@ -148,6 +148,9 @@ func (f File) setRules(w *World, r *reader) {
 	w.profile = f.Routes.Public.profile(w.profile)
 	w.rules.backbone = f.Routes.Backbone.profile(w.rules.backbone)
 	w.rules.homes = f.Routes.Homes.profile(w.rules.homes)
+	if q := f.Routes.Queues; q != nil {
+		w.rules.queues, w.rules.queueTail = q.Scatter, or(q.Tail, 1)
+	}
 	if a := f.Routes.Asymmetry; a != nil {
 		w.rules.asymmetry.medianMS, w.rules.asymmetry.sigma = a.MedianMS, or(a.Sigma, 0)
 		w.rules.asymmetry.rare, w.rules.asymmetry.rareMS = or(a.Rare, 0), or(a.RareMS, 0)

@@ -107,6 +107,13 @@ type RoutesSpec struct {
 	Backbone  *LawSpec       `yaml:"backbone" means:"between data centres of one operator"`
 	Homes     *LawSpec       `yaml:"homes" means:"where an end is no data centre"`
 	Asymmetry *AsymmetrySpec `yaml:"asymmetry" means:"how one direction differs from the other"`
+	Queues    *QueuesSpec    `yaml:"queues" means:"how busy paths differ from each other"`
+}
+
+// QueuesSpec is a factor on the excess that a pair of towns draws, besides those of hosts and hours: some paths are busy.
+type QueuesSpec struct {
+	Scatter float64  `yaml:"scatter" need:"yes" range:"0..3" means:"its log-sd"`
+	Tail    *float64 `yaml:"scatter_tail" range:"0..10" means:"how many times as far it scatters above the median; 1 where absent"`
 }
 
 // LawSpec is a law of least round trips: a profile, numbers that differ from the profile's, or a table.

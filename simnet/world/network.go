@@ -32,6 +32,7 @@ type host struct {
 type leastDelay struct {
 	delay time.Duration
 	ok    bool
+	queue float64       // factor of the path on what packets wait
 	from  time.Duration // the world's time from which the delay holds
 	until time.Duration // and to which
 }
@@ -92,7 +93,7 @@ func (n *Network) DelayAt(now time.Duration, from, to netip.AddrPort, _ int, rnd
 	if !least.ok {
 		return 0, true
 	}
-	excess, lost := n.world.waitAt(src.Place, src.factor, now).Draw(rnd)
+	excess, lost := n.world.waitAt(src.Place, src.factor*least.queue, now).Draw(rnd)
 	if lost {
 		return 0, true
 	}
@@ -108,7 +109,7 @@ func (n *Network) measure(now time.Duration, from, to netip.Addr) leastDelay {
 	var l leastDelay
 	if okA && okB {
 		l.delay, l.ok = n.world.OneWayAt(a.Place, b.Place, now)
-		l.from, l.until = now, n.world.settled(now)
+		l.from, l.until, l.queue = now, n.world.settled(now), n.world.QueueFactor(a.Place, b.Place)
 		n.least[[2]netip.Addr{from, to}] = l
 	}
 	return l

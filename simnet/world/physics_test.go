@@ -70,6 +70,9 @@ func anyRoutes(t *rapid.T) world.RoutesSpec {
 	if rapid.Bool().Draw(t, "asymmetric") {
 		out.Asymmetry = &world.AsymmetrySpec{MedianMS: rapid.Float64Range(0, 1000).Draw(t, "asymmetry"), Sigma: new(rapid.Float64Range(0, 5).Draw(t, "its sigma")), Most: new(rapid.Float64Range(0, 1).Draw(t, "most"))}
 	}
+	if rapid.Bool().Draw(t, "queued") {
+		out.Queues = &world.QueuesSpec{Scatter: rapid.Float64Range(0, 3).Draw(t, "queues"), Tail: new(rapid.Float64Range(0, 10).Draw(t, "their tail"))}
+	}
 	return out
 }
 
@@ -121,6 +124,9 @@ func checkAnyPair(t *rapid.T, w *world.World, a, b world.Place, at time.Duration
 	here, _ := w.OneWay(b, a)
 	if !ok || rtt != back || there+here != rtt.Duration() || float64(min(there, here)) < chord {
 		t.Errorf("%s to %s: %v, back %v, directions %v and %v, light %.0f ns", a.ID, b.ID, rtt, back, there, here, chord)
+	}
+	if wait := w.WaitBetween(a, b, at); wait.Factor < 0 || wait.Quantile(0.99) < 0 || wait.Quantile(0.99) > 1000*time.Millisecond {
+		t.Errorf("%s to %s: waits %v times as long, %v", a.ID, b.ID, wait.Factor, wait.Quantile(0.99))
 	}
 	then, _ := w.OneWayAt(a, b, at)
 	again, _ := w.OneWayAt(b, a, at)

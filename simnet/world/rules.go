@@ -18,6 +18,8 @@ type rules struct {
 	homes      Profile // where an end is no data centre
 	backbone   Profile // between two places of one operator
 	asymmetry  asymmetry
+	queues     float64 // log-sd from path to path of a factor on the excess; 0 for none
+	queueTail  float64 // how many times as far that scatters above the median
 	congestion []congestion
 	changes    []change
 	wander     *wander
@@ -86,6 +88,26 @@ func (w *World) hostFactor(p Place) float64 {
 		z *= law.tail
 	}
 	return math.Exp(law.scatter * z)
+}
+
+// QueueFactor draws how much longer than their hosts' law packets wait on the paths between two towns, both ways alike; 1 where a world
+// does not tell paths from each other. Whoever draws an exchange multiplies the Factor of both its ends by it.
+func (w *World) QueueFactor(a, b Place) float64 {
+	if w.rules.queues == 0 || a.Metro == b.Metro {
+		return 1
+	}
+	z := deviate(source.Pair(w.seed, "path queue", a.Metro, b.Metro))
+	if z > 0 {
+		z *= w.rules.queueTail
+	}
+	return math.Exp(w.rules.queues * z)
+}
+
+// WaitBetween is WaitAt for packets that leave one place for another: with the factor of their path.
+func (w *World) WaitBetween(from, to Place, at time.Duration) Wait {
+	x := w.WaitAt(from, at)
+	x.Factor *= w.QueueFactor(from, to)
+	return x
 }
 
 // Quantile returns the excess that the share p of packets stays below, for 0 ≤ p < 1. It is never negative.

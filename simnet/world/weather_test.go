@@ -221,6 +221,52 @@ access:
 	}
 }
 
+// Some paths are busy: both directions alike, hosts of one town on the same path, none within a town.
+func TestPathQueues(t *testing.T) {
+	w := load(t, `
+ursa_world: 1
+name: queues
+seed: 3
+places: {builtin: true}
+routes: {queues: {scatter: 0.4, scatter_tail: 3}}
+`)
+	var logs []float64
+	places := w.Places()[:120]
+	for i, a := range places {
+		for _, b := range places[:i] {
+			there, back := w.WaitBetween(a, b, 0), w.WaitBetween(w.Host(b, "x"), w.Host(a, "y"), time.Hour)
+			if there.Factor != back.Factor || there.Factor <= 0 || there.Quantile(0.5) < w.WaitAt(a, 0).Quantile(0.5)/10 {
+				t.Fatalf("%s to %s: %v there, %v back", a, b, there.Factor, back.Factor)
+			}
+			logs = append(logs, math.Log(there.Factor))
+		}
+	}
+	slices.Sort(logs)
+	if lo, hi := -quantile(logs, 0.16), quantile(logs, 0.84); lo < 0.37 || lo > 0.43 || hi < 1.1 || hi > 1.3 {
+		t.Errorf("paths scatter by %.2f below and %.2f above the median", lo, hi)
+	}
+	if f := w.QueueFactor(places[0], w.Host(places[0], "x")); f != 1 {
+		t.Errorf("within a town a factor of %v", f)
+	}
+	if f := builtin(t, 1, world.Public).QueueFactor(places[0], places[1]); f != 1 {
+		t.Errorf("in the built-in world a factor of %v", f)
+	}
+	// The network draws with it: the same packets, on a busy path and on a quiet one.
+	n := w.Network()
+	a := netip.MustParseAddrPort("10.0.0.1:1")
+	n.Place(a.Addr(), places[0])
+	for i, p := range places[1:4] {
+		b := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 1, byte(i)}), 1)
+		n.Place(b.Addr(), p)
+		d, _ := n.Delay(a, b, 100, rand.New(rand.NewPCG(1, 1)))
+		least, _ := w.OneWay(places[0], p)
+		want, _ := w.WaitBetween(places[0], p, 0).Draw(rand.New(rand.NewPCG(1, 1)))
+		if d != least+want {
+			t.Errorf("to %s: %v, want %v and %v", p, d, least, want)
+		}
+	}
+}
+
 func TestClocks(t *testing.T) {
 	w := load(t, `
 ursa_world: 1
