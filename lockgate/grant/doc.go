@@ -16,6 +16,8 @@
 // clock, and the store. A proof's age is taken from the moment at which this gate
 // issued the challenge, on its own monotonic clock: no clock of a core or beacon
 // makes a proof younger. After a restart no challenge is open; cores ask again.
+// Where gates share a store (Config.Shared) a challenge outlives its process and is
+// answered by any of them; its age is then by two wall clocks, and errs long.
 //
 // What an attacker may do: be a core and send anything in any order, as often as
 // liked, at once; replay; ask with a copy of a core's key (two copies in use fork

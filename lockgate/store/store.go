@@ -16,6 +16,11 @@
 // any step, fill the disk, restore yesterday's files. The last is found at
 // [OpenSQLite] when the newest ledger head that was seen elsewhere is handed in.
 //
+// What an answer takes on the disk is given back when nobody can ask for it any
+// more ([SQL.Prune]); accounts, leaves and lock nonces stay. Tables of an older
+// version are brought up to date when a store is opened; stop every gate of the
+// older version first.
+//
 // A core, a chip and every hash are 32 bytes; an identity.ID may be handed in
 // as it is.
 package store
