@@ -18,5 +18,5 @@ func simCommand() *cobra.Command {
 
 // simVerbs lists the verbs of the noun, in the order of the help.
 func simVerbs() []*cobra.Command {
-	return []*cobra.Command{simRunCommand(), simSweepCommand(), simReportCommand(), simFitCommand(), simAdversariesCommand(), simStoryCommand(), simJobCommand()}
+	return []*cobra.Command{simRunCommand(), simSweepCommand(), simReportCommand(), simFitCommand(), simAdversariesCommand(), simStoryCommand(), simHourCommand(), simJobCommand()}
 }
