@@ -114,9 +114,9 @@ func mutants(t *testing.T, path sample.Path) map[string]mutant {
 	}
 	shorter, quieter, longer := exchange.DefaultLimits(), path, path
 	shorter.MaxRounds = 8
-	quieter.Beacon.Factor, quieter.Core.Factor = 0.5, 0.5
+	quieter.Beacon.Factor, quieter.Core.Factor = 0.25, 0.25
 	longer.Least += 100_000
-	all := map[string]mutant{"half the waits": {exchange.DefaultLimits(), quieter}}
+	all := map[string]mutant{"a quarter of the waits": {exchange.DefaultLimits(), quieter}}
 	if path.Core.Access == world.DataCentre {
 		all["0.1 ms more"] = mutant{exchange.DefaultLimits(), longer}
 		all["always 64 rounds"] = mutant{fixed, path}

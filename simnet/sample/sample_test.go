@@ -14,6 +14,15 @@ import (
 	"github.com/ursa-virtual/ursa/topology/earth"
 )
 
+func builtin(t testing.TB) *world.World {
+	t.Helper()
+	w, err := world.Builtin(world.Config{Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
 func sampler(t testing.TB, limits exchange.Limits) *sample.Sampler {
 	t.Helper()
 	s, err := sample.New(builtin(t), limits)
