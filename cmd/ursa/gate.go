@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -67,6 +68,9 @@ func makeGate(cmd *cobra.Command, home gateHome, trust, origin, authors string, 
 	t, err := readTrust(trust)
 	if err != nil {
 		return err
+	}
+	if _, err := os.Stat(home.path(gateKeyName)); err == nil {
+		return fmt.Errorf("%s holds a gate already: name another folder", home.dir)
 	}
 	key, err := identity.Generate(identity.RoleGate, rand.Reader)
 	if err != nil {

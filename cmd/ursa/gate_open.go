@@ -9,6 +9,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/ursa-virtual/ursa/beacon/statement"
 	"github.com/ursa-virtual/ursa/lockgate/grant"
 	"github.com/ursa-virtual/ursa/lockgate/ledger"
 	"github.com/ursa-virtual/ursa/lockgate/policy"
@@ -108,7 +109,11 @@ func (g *gateDaemon) openGate(ctx context.Context, d published, p policy.Policy)
 	if err != nil {
 		return err
 	}
-	g.gate, err = grant.New(ctx, grant.Config{Key: g.key, Store: g.store, Directory: d.Directory, Policy: p, Ledger: g.ledger, Metro: g.o.near, Random: g.o.drawn,
+	doubt, err := g.openEstimate(ctx)
+	if err != nil {
+		return err
+	}
+	g.gate, err = grant.New(ctx, grant.Config{Key: g.key, Doubt: doubt, Store: g.store, Directory: d.Directory, Policy: p, Ledger: g.ledger, Metro: g.o.near, Random: g.o.drawn,
 		MustRevoke: !g.o.noList, StepSecret: secret, Audiences: g.o.audiences, Shared: g.o.home.shared()})
 	if errors.Is(err, grant.ErrDirectoryGate) {
 		return fmt.Errorf("%w: the directory's signers have to put %s in", err, g.o.home.path(gatePublicName))
@@ -129,6 +134,20 @@ func (g *gateDaemon) openGate(ctx context.Context, d published, p policy.Policy)
 		return err
 	}
 	return nil
+}
+
+// openEstimate trains the estimate for a policy's veto; nil where none is wanted.
+func (g *gateDaemon) openEstimate(ctx context.Context) (func([]statement.Fact, string) *uint64, error) {
+	if g.o.estimate == "" {
+		return nil, nil
+	}
+	begun := time.Now()
+	d, err := openDoubter(ctx, g.o.estimate, func(int, int) {})
+	if err != nil {
+		return nil, err
+	}
+	g.log.Info("estimate for vetoes", "beacons", len(d.index), "took_ms", time.Since(begun).Milliseconds())
+	return d.doubt, nil
 }
 
 // revoke puts the newest list of revocations into force.

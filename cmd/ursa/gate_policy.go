@@ -12,6 +12,7 @@ import (
 	"github.com/ursa-virtual/ursa/beacon/attest"
 	"github.com/ursa-virtual/ursa/lockgate/grant"
 	"github.com/ursa-virtual/ursa/lockgate/policy"
+	"github.com/ursa-virtual/ursa/lockgate/policy/policyfile"
 	"github.com/ursa-virtual/ursa/lockgate/quorum"
 	"github.com/ursa-virtual/ursa/topology/directory"
 )
@@ -41,12 +42,12 @@ func gatePolicyCommand() *cobra.Command {
 func gatePolicySetCommand() *cobra.Command {
 	var p policyFlags
 	cmd := &cobra.Command{
-		Use:   "set [SIGNED_POLICY]",
+		Use:   "set [POLICY]",
 		Short: "Put the next version of the policy into force",
 		Long: "Puts a policy into force that enough of the gate's authors signed: a file of 'ursa policy sign', or, when the folder has an author\n" +
-			"of its own, the next version after the present one, made from the flags and signed here.\n\n" +
+			"of its own, a policy file, or the next version after the present one, made from the flags, which are signed here.\n\n" +
 			"A gate that serves takes it over at once; challenges that were asked under the version before are refused from then on.",
-		Example: "  ursa gate policy set --dir gate europe.ursa\n" +
+		Example: "  ursa gate policy set --dir gate europe.ursa\n  ursa gate policy set --dir gate europe.yaml --passphrase-file pass\n" +
 			"  ursa gate policy set --dir gate --permit EU27+CH --attest sim --passphrase-file pass\n" +
 			"  ursa gate policy set --dir gate --permit 'DE+FR' --f 1 --t-off 30s --lease 1m --max-units 60000 --attest sim",
 		Args: cobra.MaximumNArgs(1),
@@ -142,18 +143,7 @@ func (p policyFlags) set(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if authors.Threshold > max(len(p.signers), 1) {
-		return usagef("%d of this gate's authors must sign: write a policy file and let them ('ursa policy sign'), then 'ursa gate policy set FILE'", authors.Threshold)
-	}
-	protect, err := p.keys.protector(cmd, false)
-	if err != nil {
-		return err
-	}
-	keys, err := p.home.authorKeys(p.signers, protect)
-	if err != nil {
-		return err
-	}
-	signed, err := policy.Sign(next, keys...)
+	signed, err := p.sign(cmd, next, authors)
 	if err != nil {
 		return err
 	}
@@ -164,7 +154,23 @@ func (p policyFlags) set(cmd *cobra.Command) error {
 	return nil
 }
 
-// install puts a policy into force that was signed elsewhere.
+// sign signs a policy with the folder's author, or with those that are named.
+func (p policyFlags) sign(cmd *cobra.Command, next policy.Policy, authors quorum.Authors) ([]byte, error) {
+	if authors.Threshold > max(len(p.signers), 1) {
+		return nil, usagef("%d of this gate's authors must sign: write a policy file and let them ('ursa policy sign'), then 'ursa gate policy set FILE'", authors.Threshold)
+	}
+	protect, err := p.keys.protector(cmd, false)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := p.home.authorKeys(p.signers, protect)
+	if err != nil {
+		return nil, err
+	}
+	return policy.Sign(next, keys...)
+}
+
+// install puts a policy into force that was signed elsewhere, or a policy file that is signed here.
 func (p policyFlags) install(cmd *cobra.Command, file string) error {
 	if err := p.home.check(); err != nil {
 		return err
@@ -173,11 +179,23 @@ func (p policyFlags) install(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
-	_, signed, err := readSignedPolicy(file, authors)
+	data, err := readLimited(file, policy.SignedSize)
 	if err != nil {
 		return err
 	}
-	return p.enforce(cmd, signed, authors)
+	if _, _, err := policy.Claimed(data); err != nil {
+		f, _, err := policyfile.Check(file, data)
+		if err != nil {
+			return err
+		}
+		if data, err = p.sign(cmd, f.Policy, authors); err != nil {
+			return err
+		}
+	}
+	if _, err := policy.Open(data, authors); err != nil {
+		return fmt.Errorf("%s is refused: %w", file, err)
+	}
+	return p.enforce(cmd, data, authors)
 }
 
 // enforce checks that a signed policy succeeds the one in the folder, writes it there, and tells the gate that serves.

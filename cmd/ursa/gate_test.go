@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/ursa-virtual/ursa/lockgate/policy/policyfile"
 )
 
 // refused runs a command that must fail with a status and say certain words, in one line.
@@ -71,7 +69,11 @@ func TestGateHaltsOnThePast(t *testing.T) {
 		}
 		return out
 	}
-	ok(t, gate("gate", "policy", "set", "--permit", "DE", "--attest", "sim")...)
+	writeFile(t, s.path("europe.yaml"), europe(t))
+	if out := ok(t, gate("gate", "policy", "set", s.path("europe.yaml"))...); !strings.Contains(out, "version 3") {
+		t.Error(out)
+	}
+	refused(t, exitFailed, "holds a gate already", s.withPass("gate", "init", s.path("gate"), "--trust", s.path("dir", trustName))...)
 	ok(t, "gate", "enrol", "--dir", s.path("gate"), s.path("core", corePublicName), "--chip", "sim", "--tenant", "acme", "--budget", "1000")
 	core := s.core(t)
 	s.whileServed(t, func() {})
@@ -125,6 +127,14 @@ func (s testSite) core(t *testing.T) string {
 	return p.ID.String()[:12]
 }
 
+// europe is a policy file without examples.
+func europe(t *testing.T) []byte {
+	t.Helper()
+	text := readFile(t, filepath.Join("..", "..", "lockgate", "policy", "policyfile", "testdata", "europe.yaml"))
+	before, _, _ := strings.Cut(string(text), "examples:")
+	return []byte(before)
+}
+
 // TestGateObeysItsAuthors: with authors of its own, two of three, a gate takes policies and revocations that two signed, and no others.
 func TestGateObeysItsAuthors(t *testing.T) {
 	t.Parallel()
@@ -136,13 +146,8 @@ func TestGateObeysItsAuthors(t *testing.T) {
 	refused(t, exitUsage, "2 of this gate's authors must sign", s.withPass("gate", "policy", "set", "--dir", home, "--permit", "DE", "--attest", "sim")...)
 	refused(t, exitFailed, "no such file", "gate", "revocations", "--dir", home)
 
-	file := filepath.Join("..", "..", "lockgate", "policy", "policyfile", "testdata", "europe.yaml")
-	text := readFile(t, file)
-	if _, err := policyfile.Parse("europe.yaml", text); err != nil {
-		t.Fatal(err)
-	}
-	before, _, _ := strings.Cut(string(text), "examples:")
-	writeFile(t, s.path("europe.yaml"), []byte(before))
+	writeFile(t, s.path("europe.yaml"), europe(t))
+	refused(t, exitUsage, "2 of this gate's authors must sign", s.withPass("gate", "policy", "set", "--dir", home, s.path("europe.yaml"))...)
 	signed := s.path("europe.ursa")
 	ok(t, s.withPass("policy", "sign", s.path("europe.yaml"), "--key", author("1"), "--out", signed)...)
 	refused(t, exitFailed, "too few authors", "gate", "policy", "set", "--dir", home, signed)
