@@ -40,7 +40,8 @@ type Options struct {
 // Auditor adds up what a ledger says and what opened evidence says of it.
 type Auditor struct {
 	o           Options
-	entries     map[uint64]Entry
+	grants      map[uint64]ledger.Leaf // by index
+	size        uint64                 // leaves that were read, with those that could not be decoded
 	last        int64
 	policies    map[[32]byte]uint64 // hash → first leaf
 	inForce     []Entry             // leaves of policies, in their order
@@ -73,7 +74,7 @@ func (x release) finding(k Kind, format string, args ...any) Finding {
 
 // NewAuditor makes one that has seen nothing.
 func NewAuditor(o Options) *Auditor {
-	a := &Auditor{o: o, entries: map[uint64]Entry{}, policies: map[[32]byte]uint64{}, known: map[[32]byte]policy.Policy{}, signed: map[[32]byte]bool{},
+	a := &Auditor{o: o, grants: map[uint64]ledger.Leaf{}, policies: map[[32]byte]uint64{}, known: map[[32]byte]policy.Policy{}, signed: map[[32]byte]bool{},
 		epochs: map[uint64]bool{}, burns: map[uint64]*burnt{}, seen: map[uint64]string{}, nonces: map[[32]byte]string{},
 		chain: map[identity.ID]map[[32]byte]string{}, habits: map[identity.ID]*habit{}, usage: newUsage(o.Per), halls: halls{}, report: newReport()}
 	if a.o.Grace <= 0 {
@@ -94,7 +95,7 @@ func (a *Auditor) Found(list ...Finding) { a.report.Findings = append(a.report.F
 func (a *Auditor) Read(entries []Entry) {
 	for _, e := range entries {
 		l, at := e.Leaf, e.Index
-		a.entries[at] = e
+		a.size = at + 1
 		a.report.Leaves++
 		if l.AtUnixMS < a.last {
 			a.Found(Finding{Kind: TimeBack, Leaf: &at, Detail: fmt.Sprintf("%d ms older than the leaf before", a.last-l.AtUnixMS)})
@@ -127,6 +128,7 @@ func (a *Auditor) Read(entries []Entry) {
 }
 
 func (a *Auditor) grant(at uint64, l ledger.Leaf) {
+	a.grants[at] = l
 	a.report.Grants++
 	a.report.Units += l.Units
 	p := sum(a.report.Periods, a.o.Per.of(time.UnixMilli(l.AtUnixMS)))
@@ -226,11 +228,11 @@ func (a *Auditor) ignores(x release) {
 // when it does not come.
 func (a *Auditor) leafOf(x release) {
 	d := x.r.Bundle.Decision
-	e, ok := a.entries[d.Leaf]
-	if !ok {
+	if d.Leaf >= a.size {
 		a.early = append(a.early, x)
 		return
 	}
+	l, released := a.grants[d.Leaf]
 	if other, twice := a.seen[d.Leaf]; twice {
 		a.Found(x.finding(GrantedTwice, "leaf %d stands for %s already", d.Leaf, other))
 	}
@@ -238,9 +240,8 @@ func (a *Auditor) leafOf(x release) {
 	object, err := x.r.Lease.Hash()
 	t := x.r.Lease.Terms
 	want := ledger.Commit(d.Salt, t.Core, t.ProofHash)
-	l := e.Leaf
 	switch {
-	case l.Kind != ledger.KindGrant || err != nil || l.Object != object || l.Commitment != want:
+	case !released || err != nil || l.Object != object || l.Commitment != want:
 		a.Found(x.finding(NoLeaf, "leaf %d is of something else", d.Leaf))
 	case l.Units != t.Units || l.PolicyHash != t.PolicyHash || l.Epoch != x.r.Directory.Epoch:
 		a.Found(x.finding(LeafDiffers, "leaf %d says %d units, the lease %d", d.Leaf, l.Units, t.Units))
@@ -278,7 +279,7 @@ func (a *Auditor) Report(now time.Time) Report {
 	r.Periods, r.Denied = maps.Clone(r.Periods), maps.Clone(r.Denied)
 	r.Unopened = r.Grants
 	for at := range a.seen {
-		if a.entries[at].Leaf.Kind == ledger.KindGrant {
+		if _, released := a.grants[at]; released {
 			r.Unopened--
 		}
 	}
@@ -297,9 +298,8 @@ func (a *Auditor) Report(now time.Time) Report {
 		}
 	}
 	if a.o.Complete {
-		for _, at := range slices.Sorted(maps.Keys(a.entries)) {
-			l := a.entries[at].Leaf
-			if l.Kind == ledger.KindGrant && a.seen[at] == "" && l.AtUnixMS+a.o.Grace.Milliseconds() <= now.UnixMilli() {
+		for _, at := range slices.Sorted(maps.Keys(a.grants)) {
+			if l := a.grants[at]; a.seen[at] == "" && l.AtUnixMS+a.o.Grace.Milliseconds() <= now.UnixMilli() {
 				r.Findings = append(r.Findings, Finding{Kind: EvidenceWanted, Leaf: &at, Detail: "nobody opened its evidence"})
 			}
 		}

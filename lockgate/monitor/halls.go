@@ -89,31 +89,58 @@ func (p *profile) near(q *profile) bool {
 	return shared >= HallBeacons
 }
 
-// list groups the cores of each period, each with the first of its group. Cores
-// of different nearest beacons can be neighbours still, so all are compared; the
-// number of groups keeps that short.
+// list groups the cores of each period, in the order of their ids: each joins the
+// first group whose first core is near.
 func (h halls) list() []Hall {
 	var out []Hall
 	for _, period := range slices.Sorted(maps.Keys(h)) {
 		cores := slices.SortedFunc(maps.Values(h[period]), func(a, b *profile) int { return bytes.Compare(a.core[:], b.core[:]) })
-		var groups [][]*profile
 		var total uint64
 		for _, p := range cores {
 			total += p.units
-			at := slices.IndexFunc(groups, func(g []*profile) bool { return g[0].near(p) })
-			if at < 0 {
-				groups = append(groups, []*profile{p})
-			} else {
-				groups[at] = append(groups[at], p)
-			}
 		}
-		for _, g := range groups {
+		for _, g := range grouped(cores) {
 			if len(g) > 1 {
 				out = append(out, hallOf(period, g, total))
 			}
 		}
 	}
 	return out
+}
+
+// shelf is where a group lies, to be found without looking at all of them: a
+// beacon, and the round trip of the group's first core in steps of HallSpread.
+type shelf struct {
+	beacon identity.ID
+	step   earth.RTT
+}
+
+func grouped(cores []*profile) [][]*profile {
+	var groups [][]*profile
+	shelves := map[shelf][]int{}
+	for _, p := range cores {
+		at := -1
+		shared := map[int]int{}
+		for beacon, rtt := range p.rtt {
+			for step := rtt/HallSpread - 1; step <= rtt/HallSpread+1; step++ {
+				for _, g := range shelves[shelf{beacon, step}] {
+					if shared[g]++; shared[g] == HallBeacons && (at < 0 || g < at) && groups[g][0].near(p) {
+						at = g
+					}
+				}
+			}
+		}
+		if at >= 0 {
+			groups[at] = append(groups[at], p)
+			continue
+		}
+		for beacon, rtt := range p.rtt {
+			s := shelf{beacon, rtt / HallSpread}
+			shelves[s] = append(shelves[s], len(groups))
+		}
+		groups = append(groups, []*profile{p})
+	}
+	return groups
 }
 
 func hallOf(period string, g []*profile, total uint64) Hall {
