@@ -100,10 +100,10 @@ func Run(d *Data, o Options) (*Report, error) {
 		return nil, err
 	}
 	if waits != nil {
-		r.File.Access = []world.AccessSpec{*waits}
+		waits.set(&r.File)
 	}
 	r.File.Seed = new(o.Seed)
-	return r, r.spreads(d, test)
+	return r, r.spreads(d, test, waits)
 }
 
 // routes fits the laws of least round trips, each held against the other half.
@@ -139,7 +139,7 @@ func (r *Report) routes(d *Data, train, test []pair, count *steps) error {
 }
 
 // spreads judges the directions and the waiting of the fitted world.
-func (r *Report) spreads(d *Data, test []pair) error {
+func (r *Report) spreads(d *Data, test []pair, waits *waits) error {
 	w, err := r.File.World()
 	if err != nil {
 		return err
@@ -154,8 +154,8 @@ func (r *Report) spreads(d *Data, test []pair) error {
 		}
 		r.Both = spread(measured, simulated)
 	}
-	if pairs := withGap(test); len(pairs) >= 20 && len(r.File.Access) > 0 {
-		simulated, err := d.simulateGaps(pairs, r.File.Access[0], r.Seed+1)
+	if pairs := withGap(test); len(pairs) >= 20 && waits != nil {
+		simulated, err := d.simulateGaps(pairs, *waits, r.Seed+1)
 		if err != nil {
 			return err
 		}

@@ -181,8 +181,8 @@ func TestRecoversWaiting(t *testing.T) {
 	}
 	d := measure(t, w, 4)
 	d.runs, d.pings = 5, 30
-	pairs := d.pairs()
-	truth := world.AccessSpec{Class: world.DataCentre, Excess: scaled(3), Scatter: new(0.6), Tail: new(2.0)}
+	pairs := thin(d.pairs(), 400)
+	truth := waits{world.AccessSpec{Class: world.DataCentre, Excess: scaled(3), Scatter: new(0.6), Tail: new(2.0)}, world.QueuesSpec{Scatter: 0.6, Tail: new(2.0)}}
 	gaps, err := d.simulateGaps(pairs, truth, 77)
 	if err != nil {
 		t.Fatal(err)
@@ -190,19 +190,19 @@ func TestRecoversWaiting(t *testing.T) {
 	for i := range pairs {
 		pairs[i].gap = gaps[i]
 	}
-	spec, err := d.fitWaits(pairs, &steps{})
+	found, err := d.fitWaits(pairs, &steps{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := d.simulateGaps(pairs, *spec, 78)
+	again, err := d.simulateGaps(pairs, *found, 78)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if ks := KS(gaps, again); ks > 0.08 {
-		t.Errorf("KS of %.3f: %+v, scatter %v, tail %v", ks, *spec.Excess, *spec.Scatter, *spec.Tail)
+		t.Errorf("KS of %.3f: %+v, hosts scatter by %v, paths by %v, tail %v", ks, *found.access.Excess, *found.access.Scatter, found.queues.Scatter, *found.access.Tail)
 	}
-	if ratio := spec.Excess.P50 / truth.Excess.P50; ratio < 0.6 || ratio > 1.6 {
-		t.Errorf("a median wait of %v ms, truly %v", spec.Excess.P50, truth.Excess.P50)
+	if ratio := found.access.Excess.P50 / truth.access.Excess.P50; ratio < 0.6 || ratio > 1.6 {
+		t.Errorf("a median wait of %v ms, truly %v", found.access.Excess.P50, truth.access.Excess.P50)
 	}
 }
 

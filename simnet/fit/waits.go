@@ -25,19 +25,28 @@ const (
 	mostPairs = 800
 )
 
+// waits is the law of waiting of a fitted world.
+type waits struct {
+	access world.AccessSpec
+	queues world.QueuesSpec
+}
+
 // fitWaits finds what data-centre hosts make packets wait, from the gaps between a pair's average and its minimum: the class's own
-// law times a factor, and how the factor differs from host to host. nil when the set gives no averages.
-func (d *Data) fitWaits(train []pair, count *steps) (*world.AccessSpec, error) {
+// law times a factor that differs from host to host and from path to path. How much of the differing is the hosts' shows in how alike the
+// gaps are of pairs that share one. nil when the set gives no averages.
+func (d *Data) fitWaits(train []pair, count *steps) (*waits, error) {
 	pairs := withGap(train)
 	if len(pairs) < 20 {
 		return nil, nil
 	}
 	measured := gapsOf(pairs)
-	best, worst := world.AccessSpec{}, math.Inf(1)
+	host := d.hostShare(train)
+	best, worst := waits{}, math.Inf(1)
 	for _, scatter := range scatters {
 		for _, tail := range tails {
-			spec := world.AccessSpec{Class: world.DataCentre, Excess: scaled(1), Scatter: new(scatter), Tail: new(tail)}
-			simulated, err := d.simulateGaps(pairs, spec, 1)
+			x := waits{world.AccessSpec{Class: world.DataCentre, Excess: scaled(1), Scatter: new(round(scatter * math.Sqrt(host))), Tail: new(tail)},
+				world.QueuesSpec{Scatter: round(scatter * math.Sqrt(1-host)), Tail: new(tail)}}
+			simulated, err := d.simulateGaps(pairs, x, 1)
 			if err != nil {
 				return nil, err
 			}
@@ -46,13 +55,40 @@ func (d *Data) fitWaits(train []pair, count *steps) (*world.AccessSpec, error) {
 				simulated[i] *= factor
 			}
 			if ks := KS(measured, simulated); ks < worst {
-				spec.Excess = scaled(factor)
-				best, worst = spec, ks
+				x.access.Excess = scaled(factor)
+				best, worst = x, ks
 			}
 			count.step()
 		}
 	}
 	return &best, nil
+}
+
+// hostShare estimates which share of the variance of the logarithm of gaps two pairs have in common that share a host, doubled: a gap has
+// two hosts.
+func (d *Data) hostShare(train []pair) float64 {
+	var logs []float64
+	byNode := make([][]int, d.Set.Len())
+	for _, p := range train {
+		if p.gap > 0 {
+			byNode[p.a], byNode[p.b] = append(byNode[p.a], len(logs)), append(byNode[p.b], len(logs))
+			logs = append(logs, math.Log(p.gap))
+		}
+	}
+	mean, variance := 0.0, 0.0
+	for _, x := range logs {
+		mean += x / float64(len(logs))
+	}
+	for i := range logs {
+		logs[i] -= mean
+		variance += logs[i] * logs[i] / float64(len(logs))
+	}
+	if variance == 0 {
+		return 1
+	}
+	var m moments
+	couples(byNode, &m, logs, func(int, int) bool { return true })
+	return math.Min(1, math.Max(0, 2*m.mean()/variance))
 }
 
 func withGap(pairs []pair) []pair {
@@ -84,35 +120,42 @@ func scaled(factor float64) *world.QuantilesSpec {
 	return &world.QuantilesSpec{LeastOf100: leastOf(100), LeastOf30: leastOf(30), LeastOf10: leastOf(10), LeastOf3: leastOf(3), P50: ms(0.5), P90: ms(0.9), P99: ms(0.99)}
 }
 
+// set puts the law into a file.
+func (x waits) set(f *world.File) {
+	f.Access = []world.AccessSpec{x.access}
+	f.Routes.Queues = nil
+	if x.queues.Scatter > 0 {
+		f.Routes.Queues = &x.queues
+	}
+}
+
 // drawn is how many worlds a simulation of pings draws: hosts differ, and those of one world are few.
 const drawn = 8
 
 // simulateGaps pings each pair as the set did, in one of several worlds with such access: the median over runs of a run's average,
 // less the median of its minimum.
-func (d *Data) simulateGaps(pairs []pair, access world.AccessSpec, seed uint64) ([]float64, error) {
-	waits := make([][]world.Wait, drawn)
+func (d *Data) simulateGaps(pairs []pair, x waits, seed uint64) ([]float64, error) {
+	worlds := make([]*world.World, drawn)
 	f := d.file(0)
-	f.Access = []world.AccessSpec{access}
+	x.set(&f)
 	first, err := f.World()
 	if err != nil {
 		return nil, err
 	}
-	for i := range waits {
-		w, err := first.WithSeed(drawn*seed + uint64(i))
-		if err != nil {
+	for i := range worlds {
+		if worlds[i], err = first.WithSeed(drawn*seed + uint64(i)); err != nil {
 			return nil, err
 		}
-		for _, p := range w.Places() {
-			waits[i] = append(waits[i], w.WaitAt(p, 0))
-		}
 	}
+	places := first.Places()
 	out := make([]float64, len(pairs))
 	runs := min(max(1, d.runs), mostRuns)
 	averages, minima := make([]float64, runs), make([]float64, runs)
 	for i, p := range pairs {
-		rnd, hosts := source.New(seed, "fit pings", strconv.Itoa(i)), waits[i%drawn]
+		rnd, w := source.New(seed, "fit pings", strconv.Itoa(i)), worlds[i%drawn]
+		there, back := w.WaitBetween(places[p.a], places[p.b], 0), w.WaitBetween(places[p.b], places[p.a], 0)
 		for r := range runs {
-			averages[r], minima[r] = ping(hosts[p.a], hosts[p.b], max(2, d.pings), rnd)
+			averages[r], minima[r] = ping(there, back, max(2, d.pings), rnd)
 		}
 		slices.Sort(averages)
 		slices.Sort(minima)
