@@ -85,7 +85,11 @@ func (g *gateDaemon) openStore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if g.ledger, err = ledger.OpenLog(ctx, ledger.LogConfig{Dir: g.o.home.path(gateLedgerDir), Key: key, Source: ledger.FromStore(st)}); err != nil {
+	witnesses, err := readWitnesses(g.o.witnesses)
+	if err != nil {
+		return err
+	}
+	if g.ledger, err = ledger.OpenLog(ctx, ledger.LogConfig{Dir: g.o.home.path(gateLedgerDir), Key: key, Source: ledger.FromStore(st), Witnesses: witnesses}); err != nil {
 		return err
 	}
 	g.closers = append(g.closers, func() { _ = g.ledger.Close() })
@@ -93,6 +97,22 @@ func (g *gateDaemon) openStore(ctx context.Context) error {
 		return nil
 	}
 	return newHome(g.o.home.path(gateEvidenceDir))
+}
+
+// readWitnesses reads who must cosign checkpoints; nil without a file.
+func readWitnesses(path string) (*ledger.Witnesses, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := readLimited(path, maxSmallFile)
+	if err != nil {
+		return nil, err
+	}
+	w, err := ledger.ParseWitnesses(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return w, nil
 }
 
 // openGate makes the gate and puts directory, policy and revocations into force, if the ledger has not seen newer ones.

@@ -33,7 +33,7 @@ type gateOptions struct {
 	log                                   logFlag
 	home                                  gateHome
 	directory, policy, revocations        string
-	estimate                              string
+	estimate, witnesses                   string
 	listen, metrics                       string
 	near, drawn                           int
 	auditors                              []string
@@ -80,6 +80,7 @@ func gateServeCommand() *cobra.Command {
 	f.BoolVar(&o.noEvidence, "no-evidence", false, "keep no evidence: nobody can then verify a decision again")
 	f.BoolVar(&o.trustProxy, "behind-proxy", false, "no limits by address: all connections come from one proxy that passes TLS through")
 	f.DurationVar(&o.drain, "drain", 10*time.Second, "how long requests in progress may go on after SIGTERM")
+	f.StringVar(&o.witnesses, "witnesses", "", "`FILE` of those who must cosign the ledger's checkpoints before a lease is sent (lines: witness NAME VKEY URL, group, quorum)")
 	f.StringVar(&o.estimate, "estimate", "", "`DIR` of what 'ursa calib run' measured, for a policy's veto on the estimate; empty: such a policy denies")
 	f.StringVar(&o.issuer, "issuer", "", "`URL` under which tokens are issued, such as https://gate.example.net; empty: no tokens")
 	f.StringArrayVar(&o.audiences, "audience", nil, "`NAME` that tokens may be made for; repeat for each")

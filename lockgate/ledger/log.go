@@ -31,6 +31,9 @@ type LogConfig struct {
 	Key      *Key          // signs checkpoints
 	Source   Source        // of the leaves
 	Interval time.Duration // between checkpoints; 0: 100 ms, which is the least
+
+	// Witnesses, when set, have to cosign a checkpoint before it is published.
+	Witnesses *Witnesses
 }
 
 // Refusals and failures of a log.
@@ -87,7 +90,7 @@ func OpenLog(ctx context.Context, cfg LogConfig) (*Log, error) {
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	opts := tessera.NewAppendOptions().WithCheckpointSigner(signers[0], signers[1:]...).
 		WithBatching(256, 5*time.Millisecond).WithCheckpointInterval(cfg.Interval).WithCheckpointRepublishInterval(time.Hour)
-	app, _, reader, err := tessera.NewAppender(run, driver, opts)
+	app, _, reader, err := tessera.NewAppender(run, driver, cfg.Witnesses.with(opts))
 	if err != nil {
 		stop()
 		return nil, fmt.Errorf("ledger: %w", err)
@@ -247,7 +250,7 @@ func (l *Log) wake() {
 // publish wakes those who wait for a checkpoint.
 func (l *Log) publish(ctx context.Context) {
 	cp, err := l.Checkpoint(ctx)
-	if err != nil {
+	if err != nil || !l.cfg.Witnesses.Satisfied(cp.Raw) {
 		return
 	}
 	l.mu.Lock()

@@ -1,0 +1,163 @@
+package ledger_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/transparency-dev/formats/log"
+	fnote "github.com/transparency-dev/formats/note"
+	"github.com/transparency-dev/merkle/proof"
+	"github.com/transparency-dev/merkle/rfc6962"
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/ursa-virtual/ursa/lockgate/ledger"
+)
+
+// witness cosigns what has grown out of what it saw before (C2SP tlog-witness).
+type witness struct {
+	log    note.Verifier
+	origin string
+	signer *fnote.Signer
+
+	mu    sync.Mutex
+	size  uint64
+	root  []byte
+	mute  bool // answers nothing
+	asked int
+}
+
+func (w *witness) ServeHTTP(out http.ResponseWriter, r *http.Request) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked++
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	if err != nil || w.mute || r.URL.Path != "/add-checkpoint" {
+		http.Error(out, "no", http.StatusServiceUnavailable)
+		return
+	}
+	head, raw, ok := bytes.Cut(body, []byte("\n\n"))
+	lines := strings.Split(string(head), "\n")
+	var old uint64
+	if _, err := fmt.Sscanf(lines[0], "old %d", &old); err != nil || !ok {
+		http.Error(out, "not a request", http.StatusBadRequest)
+		return
+	}
+	cp, _, n, err := log.ParseCheckpoint(raw, w.origin, w.log)
+	switch {
+	case err != nil:
+		http.Error(out, "not the log's", http.StatusForbidden)
+		return
+	case old != w.size:
+		out.Header().Set("Content-Type", "text/x.tlog.size")
+		out.WriteHeader(http.StatusConflict)
+		_, _ = fmt.Fprintf(out, "%d\n", w.size)
+		return
+	}
+	var hashes [][]byte
+	for _, l := range lines[1:] {
+		h, err := base64.StdEncoding.DecodeString(l)
+		if err != nil {
+			http.Error(out, "not a proof", http.StatusBadRequest)
+			return
+		}
+		hashes = append(hashes, h)
+	}
+	if old > 0 && proof.VerifyConsistency(rfc6962.DefaultHasher, old, cp.Size, hashes, w.root, cp.Hash) != nil {
+		http.Error(out, "not grown out of what was seen", http.StatusUnprocessableEntity)
+		return
+	}
+	signed, err := note.Sign(&note.Note{Text: n.Text}, w.signer)
+	if err != nil {
+		http.Error(out, "cannot sign", http.StatusInternalServerError)
+		return
+	}
+	w.size, w.root = cp.Size, cp.Hash
+	_, _ = out.Write(signed[len(n.Text)+1:])
+}
+
+func (w *witness) silent(on bool) { w.mu.Lock(); w.mute = on; w.mu.Unlock() }
+
+// newWitness serves one and returns its line of a policy.
+func newWitness(t *testing.T, name string, k *ledger.Key) (*witness, string) {
+	t.Helper()
+	skey, vkey, err := note.GenerateKey(rand.Reader, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &witness{origin: k.Verifier().Origin}
+	if w.signer, err = fnote.NewSignerForCosignatureV1(skey); err != nil {
+		t.Fatal(err)
+	}
+	if w.log, err = note.NewVerifier(k.Verifier().Ed25519); err != nil {
+		t.Fatal(err)
+	}
+	cosigner, err := fnote.VKeyToCosignatureV1(vkey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(w)
+	t.Cleanup(srv.Close)
+	return w, fmt.Sprintf("witness %s %s %s\n", strings.ReplaceAll(name, ".", "-"), cosigner, srv.URL)
+}
+
+// TestWitnesses: nothing is published without two of three witnesses, and with
+// them it is, as soon as they answer.
+func TestWitnesses(t *testing.T) {
+	k, src := newKey(t), &list{}
+	policy := ""
+	var all []*witness
+	for _, name := range []string{"a.test", "b.test", "c.test"} {
+		w, line := newWitness(t, name, k)
+		all = append(all, w)
+		policy += line
+	}
+	witnesses, err := ledger.ParseWitnesses([]byte(policy + "group g 2 a-test b-test c-test\nquorum g\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all[0].silent(true)
+	l, err := ledger.OpenLog(t.Context(), ledger.LogConfig{Dir: t.TempDir(), Key: k, Source: src, Witnesses: witnesses})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	src.append(3)
+	await(t, l, 2)
+	cp, err := l.Checkpoint(t.Context())
+	if err != nil || !witnesses.Satisfied(cp.Raw) || cp.Size < 3 {
+		t.Fatalf("%v, %d leaves", err, cp.Size)
+	}
+	all[1].silent(true) // one of three is left
+	src.append(2)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := l.Await(ctx, 4); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("published with one witness: %v", err)
+	}
+	all[0].silent(false)
+	await(t, l, 4)
+	if i, err := l.Inclusion(t.Context(), 4); err != nil {
+		t.Error(err)
+	} else if _, err := i.Verify([]byte("leaf 4"), k.Verifier()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWitnessFiles(t *testing.T) {
+	for _, text := range []string{"", "quorum none\n", "witness a b c\nquorum a\n", "quorum x\n", "nonsense\n"} {
+		if _, err := ledger.ParseWitnesses([]byte(text)); !errors.Is(err, ledger.ErrWitnesses) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
