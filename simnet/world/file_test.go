@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ursa-virtual/ursa/calib/dataset"
 	"github.com/ursa-virtual/ursa/simnet/world"
+	"github.com/ursa-virtual/ursa/topology/earth"
 )
 
 var update = os.Getenv("URSA_UPDATE") != ""
@@ -112,5 +114,57 @@ func TestLoadIsRepeatable(t *testing.T) {
 	}
 	if _, err := world.Load(filepath.Join("testdata", "none.yaml")); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
+	}
+}
+
+// A measured world is named by its folder, beside the file; homes, media and weather are added to what was measured.
+func TestMeasuredFile(t *testing.T) {
+	dir := t.TempDir()
+	set, err := dataset.New("three", []dataset.Node{
+		{ID: "n1", Name: "Frankfurt", Country: "DE", At: earth.LatLon{Lat: 50.11, Lon: 8.68}},
+		{ID: "n2", Name: "Paris", Country: "FR", At: earth.LatLon{Lat: 48.86, Lon: 2.35}},
+		{ID: "n3", Name: "Singapore", Country: "SG", At: earth.LatLon{Lat: 1.35, Lon: 103.82}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(set.Add(0, 1, 9_000_001, false), set.Add(0, 2, 200e6, false), set.Save(filepath.Join(dir, "set"), true)); err != nil {
+		t.Fatal(err)
+	}
+	text := "ursa_world: 1\nname: replay\nseed: 4\nmeasured: set\nplaces: {homes: [{city: n1, count: 1, access: wifi}]}\n" +
+		"access: [{class: wifi, delay: 2ms}]\nmedia: [{name: sky, kind: satellite-laser, between: [n1, n3]}]\nchanges: [{between: [n1, n2], at: 1h, adds: 4ms}]\n"
+	path := filepath.Join(dir, "world.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w, err := world.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b, c, home := find(t, w, "n1"), find(t, w, "n2"), find(t, w, "n3"), find(t, w, "n1/wifi-1")
+	for _, x := range []struct {
+		what string
+		rtt  earth.RTT
+		want earth.RTT
+	}{
+		{"as measured", must(w.MinRTT(a, b)), 9_000_001},
+		{"from the home", must(w.MinRTT(home, b)), 13_000_001},
+		{"an hour later", must(w.MinRTTAt(a, b, time.Hour)), 13_000_001},
+		{"not measured", must(w.MinRTT(b, c)), -1},
+	} {
+		if x.rtt != x.want {
+			t.Errorf("%s: %v, want %v", x.what, x.rtt, x.want)
+		}
+	}
+	if rtt := must(w.MinRTT(a, c)); rtt >= 200e6 || float64(rtt) < light(a, c) {
+		t.Errorf("by satellite %v", rtt)
+	}
+	f, err := world.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Dir = t.TempDir()
+	if _, err := f.World(); !errors.Is(err, dataset.ErrMissing) {
+		t.Errorf("a set that is not there: %v", err)
 	}
 }

@@ -276,3 +276,27 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// The page about worlds names every field of a file, and every example.
+func TestPageNamesEverything(t *testing.T) {
+	page, err := os.ReadFile("../../docs/experiments/worlds/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema struct {
+		Properties map[string]any `json:"properties"`
+	}
+	if err := json.Unmarshal(world.Schema, &schema); err != nil {
+		t.Fatal(err)
+	}
+	for name := range schema.Properties {
+		if !strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("the page does not name the field %s", name)
+		}
+	}
+	for name := range samples(t) {
+		if strings.Contains(name, "docs") && !strings.Contains(string(page), "("+filepath.Base(name)+")") {
+			t.Errorf("the page does not name %s", name)
+		}
+	}
+}
