@@ -65,7 +65,7 @@ func (o *monitorOptions) register(cmd *cobra.Command) {
 	f.StringArrayVar(&o.seen, "seen", nil, "`FILE` of a checkpoint that somebody else has seen; repeat for several")
 	f.BoolVar(&o.complete, "complete", false, "all evidence is here: a release without is a finding")
 	f.IntVar(&o.hall, "hall", 64, "how many cores that answer as if from one hall are a finding; 0: none are")
-	f.DurationVar(&o.grace, "grace", time.Minute, "how long evidence may come after its release, and a revocation after its leaf")
+	f.DurationVar(&o.grace, "grace", time.Minute, "how long evidence may come after its release, and a revocation after its leaf; how far the times of leaves may go back")
 	f.IntVar(&o.workers, "workers", runtime.NumCPU(), "decisions that are made again at once")
 }
 

@@ -15,7 +15,7 @@ const (
 	Forked         Kind = "forked"             // another ledger than was seen before
 	BadRoot        Kind = "bad-root"           // leaves and checkpoint do not fit
 	BadLeaf        Kind = "bad-leaf"           // a leaf that no gate of this program writes
-	TimeBack       Kind = "time-back"          // a leaf is older than the one before it
+	TimeBack       Kind = "time-back"          // a leaf is far older than one before it
 	NoPolicy       Kind = "no-policy"          // released under a policy that was not in force
 	NoDirectory    Kind = "no-directory"       // released under a directory that was not in force
 	PolicyBack     Kind = "policy-back"        // a policy's version did not go up

@@ -168,8 +168,8 @@ func TestPlantedInTheLedger(t *testing.T) {
 	}
 	onBurn := func(l *ledger.Leaf) { l.Burn = new(uint64(2)) }
 	for want, more := range map[monitor.Kind][]ledger.Leaf{
-		"":                    {grantOf(nil), grantOf(onBurn)},
-		monitor.TimeBack:      {grantOf(func(l *ledger.Leaf) { l.AtUnixMS = 3 })},
+		"":                    {grantOf(nil), grantOf(onBurn), grantOf(func(l *ledger.Leaf) { l.AtUnixMS = 3 })},
+		monitor.TimeBack:      {grantOf(func(l *ledger.Leaf) { l.AtUnixMS = 100_000; l.NotAfterMS = 100_001 }), grantOf(func(l *ledger.Leaf) { l.AtUnixMS = 39_999; l.NotAfterMS = 100_000 })},
 		monitor.NoPolicy:      {grantOf(func(l *ledger.Leaf) { l.PolicyHash[0]++ })},
 		monitor.NoDirectory:   {grantOf(func(l *ledger.Leaf) { l.Epoch = 2 })},
 		monitor.BurnOverdrawn: {grantOf(onBurn), grantOf(onBurn)},
