@@ -30,7 +30,7 @@ type Agent struct {
 	stepTook time.Duration // from question to step key, the last time
 	rate     float64       // CPU time used per time that passed
 	chain    [32]byte      // hash of the last proof that was granted
-	burn     burn          // the one that pays now
+	burn     Burnt         // the one that pays now
 	lease    openLease     // the newest one, as far as it is opened
 
 	wake chan struct{} // a lease came in
@@ -58,7 +58,13 @@ func New(cfg Config) (*Agent, error) {
 	if !ok {
 		chain = statement.FirstProof(cfg.Key.ID())
 	}
-	return &Agent{cfg: cfg, state: state, chain: chain, clock: newTimepiece(cfg.Clock, runtime.NumCPU()), wake: make(chan struct{}, 1)}, nil
+	a := &Agent{cfg: cfg, state: state, chain: chain, clock: newTimepiece(cfg.Clock, runtime.NumCPU()), wake: make(chan struct{}, 1)}
+	if m, ok := cfg.Memory.(BurnMemory); ok && cfg.Burn > 0 {
+		if a.burn, err = m.LoadBurn(); err != nil {
+			return nil, fmt.Errorf("core: cannot read the burn: %w", err)
+		}
+	}
+	return a, nil
 }
 
 // Allowance is what the lock holds now.
@@ -210,8 +216,11 @@ func (a *Agent) feed(envelope []byte, proof [32]byte, asked time.Duration) (lock
 	}
 	now := a.clock.now(a.cpu)
 	a.deadline, a.took = asked+life, now-asked
-	if a.burn.left -= min(a.burn.left, feed.Grant.Units); a.burn.left == 0 {
-		a.burn = burn{}
+	if b := a.burn; b.ID != ([16]byte{}) {
+		if b.Left -= min(b.Left, feed.Grant.Units); b.Left == 0 {
+			b = Burnt{}
+		}
+		a.keepBurn(b)
 	}
 	a.lease = openLease{request: l.Terms.RequestID, key: feed.Key, step: 1, steps: l.Terms.Steps}
 	if a.debt > 0 {
@@ -318,16 +327,18 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// burn is what the agent knows of a burn.
-type burn struct {
-	id    [16]byte
-	asked lock.Units
-	left  lock.Units
+// keepBurn remembers a burn, also across the end of the process where the memory
+// can: what it holds is spent otherwise. A memory that fails costs no more than
+// that. The caller holds mu.
+func (a *Agent) keepBurn(b Burnt) {
+	a.burn = b
+	if m, ok := a.cfg.Memory.(BurnMemory); ok {
+		_ = m.SaveBurn(b)
+	}
 }
 
 // pay makes sure that a burn holds something, and names it; zero when the gate
-// asks for none. What is left of a burn is forgotten with the process: its units
-// are spent.
+// asks for none.
 func (a *Agent) pay(ctx context.Context) ([16]byte, error) {
 	if a.cfg.Burn == 0 {
 		return [16]byte{}, nil
@@ -335,8 +346,8 @@ func (a *Agent) pay(ctx context.Context) ([16]byte, error) {
 	a.mu.Lock()
 	b := a.burn
 	a.mu.Unlock()
-	if b.left > 0 {
-		return b.id, nil
+	if b.Left > 0 {
+		return b.ID, nil
 	}
 	burner, ok := a.cfg.Gate.(Burner)
 	if !ok {
@@ -344,12 +355,12 @@ func (a *Agent) pay(ctx context.Context) ([16]byte, error) {
 	}
 	begun := time.Now()
 	for units := a.cfg.Burn; ; units /= 2 {
-		id, err := a.burnOnce(ctx, burner, units)
+		b, err := a.burnOnce(ctx, burner, units)
 		var no *Denied
 		switch {
 		case err == nil:
-			a.event(Event{Kind: Burning, Units: units, Took: time.Since(begun)})
-			return id, nil
+			a.event(Event{Kind: Burning, Units: b.Asked, Took: time.Since(begun)})
+			return b.ID, nil
 		case !errors.As(err, &no) || no.RefusedBy != "budget" || units == 1:
 			return [16]byte{}, fmt.Errorf("core: burning: %w", err)
 		}
@@ -359,32 +370,33 @@ func (a *Agent) pay(ctx context.Context) ([16]byte, error) {
 }
 
 // burnOnce makes one burn, or goes on with the one whose answer was lost.
-func (a *Agent) burnOnce(ctx context.Context, burner Burner, units lock.Units) ([16]byte, error) {
+func (a *Agent) burnOnce(ctx context.Context, burner Burner, units lock.Units) (Burnt, error) {
 	a.mu.Lock()
 	b := a.burn
 	a.mu.Unlock()
-	if b.id == ([16]byte{}) {
-		if _, err := io.ReadFull(a.cfg.Random, b.id[:]); err != nil {
-			return b.id, fmt.Errorf("no entropy: %w", err)
+	if b.ID == ([16]byte{}) {
+		if _, err := io.ReadFull(a.cfg.Random, b.ID[:]); err != nil {
+			return b, fmt.Errorf("no entropy: %w", err)
 		}
-		b.asked = units
+		b.Asked = units
 		a.mu.Lock()
-		a.burn = b
+		a.keepBurn(b)
 		a.mu.Unlock()
 	}
-	err := burner.Burn(ctx, b.id, b.asked)
+	err := burner.Burn(ctx, b.ID, b.Asked)
 	var no *Denied
 	if err != nil && !errors.As(err, &no) {
-		return b.id, err
+		return b, err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err != nil {
-		a.burn = burn{}
-	} else {
-		a.burn.left = b.asked
+		a.keepBurn(Burnt{})
+		return b, err
 	}
-	return b.id, err
+	b.Left = b.Asked
+	a.keepBurn(b)
+	return b, nil
 }
 
 // spoilBurn forgets a burn that the gate did not take for a lease: the next
@@ -393,7 +405,7 @@ func (a *Agent) spoilBurn(err error) {
 	var no *Denied
 	if errors.As(err, &no) && (no.RefusedBy == "burn" || no.RefusedBy == "budget") {
 		a.mu.Lock()
-		a.burn = burn{}
+		a.keepBurn(Burnt{})
 		a.mu.Unlock()
 	}
 }

@@ -124,6 +124,21 @@ type Memory interface {
 	SaveChain(hash [32]byte) error
 }
 
+// Burnt is what an agent knows of a burn. The gate knows better: what Left says
+// too much, it refuses.
+type Burnt struct {
+	ID    [16]byte // zero: there is none
+	Asked lock.Units
+	Left  lock.Units // 0: the answer is not known yet
+}
+
+// BurnMemory is a Memory that keeps a burn as well, so that what was burnt and
+// not used outlives the agent.
+type BurnMemory interface {
+	LoadBurn() (Burnt, error)
+	SaveBurn(b Burnt) error
+}
+
 // Config of an agent.
 type Config struct {
 	Key      *identity.Private    // the core's; needed

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -64,10 +65,16 @@ type Folder struct {
 // NewFolder uses files in dir, which must exist.
 func NewFolder(dir string) *Folder { return &Folder{dir: dir} }
 
-// ErrChainFile is a chain file that holds something else.
-var ErrChainFile = errors.New("core: the file of the last proof is damaged; enrol this core again")
+// Files that hold something else than they should.
+var (
+	ErrChainFile = errors.New("core: the file of the last proof is damaged; enrol this core again")
+	ErrBurnFile  = errors.New("core: the file of the burn is damaged; remove it, and what the burn held is spent")
+)
 
-const chainFile = "proof.chain"
+const (
+	chainFile = "proof.chain"
+	burnFile  = "burn"
+)
 
 func (f *Folder) slot(i int) string {
 	return filepath.Join(f.dir, [...]string{"lock.a", "lock.b"}[i])
@@ -123,16 +130,46 @@ func (f *Folder) LoadChain() ([32]byte, bool, error) {
 
 // SaveChain replaces the hash of the last proof.
 func (f *Folder) SaveChain(hash [32]byte) error {
+	return f.replace(chainFile, hash[:])
+}
+
+// replace writes a file whole or not at all.
+func (f *Folder) replace(name string, data []byte) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	path := filepath.Join(f.dir, chainFile)
-	if err := writeSynced(path+".new", hash[:]); err != nil {
+	path := filepath.Join(f.dir, name)
+	if err := writeSynced(path+".new", data); err != nil {
 		return err
 	}
 	if err := os.Rename(path+".new", path); err != nil {
 		return err
 	}
 	return syncDir(f.dir)
+}
+
+// LoadBurn reads the burn that pays; the zero value when there is none.
+func (f *Folder) LoadBurn() (b Burnt, err error) {
+	data, err := os.ReadFile(filepath.Join(f.dir, burnFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return Burnt{}, nil
+	}
+	if err != nil {
+		return Burnt{}, err
+	}
+	if len(data) != 32 {
+		return Burnt{}, ErrBurnFile
+	}
+	b = Burnt{ID: [16]byte(data), Asked: lock.Units(binary.BigEndian.Uint64(data[16:])), Left: lock.Units(binary.BigEndian.Uint64(data[24:]))}
+	if b.Left > b.Asked || (b.ID == [16]byte{}) != (b.Asked == 0) {
+		return Burnt{}, ErrBurnFile
+	}
+	return b, nil
+}
+
+// SaveBurn replaces it.
+func (f *Folder) SaveBurn(b Burnt) error {
+	data := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b.ID[:], uint64(b.Asked)), uint64(b.Left))
+	return f.replace(burnFile, data)
 }
 
 // writeSynced writes a small file in place and waits until it is on the disk.
