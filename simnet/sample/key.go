@@ -46,4 +46,4 @@ func (d *Draws) Uint64() uint64 {
 }
 
 // Float64 returns the next number strictly between 0 and 1.
-func (d *Draws) Float64() float64 { return (float64(d.Uint64()>>12) + 0.5) * 0x1p-52 }
+func (d *Draws) Float64() float64 { return (float64(int64(d.Uint64()>>12)) + 0.5) * 0x1p-52 }

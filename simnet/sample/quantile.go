@@ -7,7 +7,7 @@ import "math"
 // each octave into equal steps; the bits of the argument as a floating-point number are the index. Within a step the delay runs
 // straight. The tails get as many knots as the middle, which is what minima of many rounds need.
 type quantile struct {
-	lower, upper [knots]float32 // delays in nanoseconds at the ends of the steps
+	half [2][knots]float32 // delays in nanoseconds at the ends of the steps, below and above the middle
 }
 
 const (
@@ -26,7 +26,7 @@ func newQuantile(q func(p float64) float64) *quantile {
 	t := new(quantile)
 	for i := range knots {
 		p := argument(i)
-		t.lower[i], t.upper[i] = float32(q(p)), float32(q(1-p))
+		t.half[0][i], t.half[1][i] = float32(q(p)), float32(q(1-p))
 	}
 	return t
 }
@@ -35,26 +35,33 @@ func newQuantile(q func(p float64) float64) *quantile {
 func argument(i int) float64 { return math.Float64frombits((lowest + uint64(i)) << shift) }
 
 // at returns the delay that the share p does not exceed, for 0 < p < 1. Below 2^-25 it falls straight to zero; above 1-2^-25 it
-// rises no more.
+// rises no more. Which half p is in is as good as a coin, so nothing here branches on it.
 func (t *quantile) at(p float64) float64 {
-	if p < 0.5 {
-		if p < smallest {
-			return float64(t.lower[0]) * (p / smallest)
-		}
-		return between(&t.lower, p)
+	half := 0
+	if p >= 0.5 {
+		half = 1
 	}
-	return between(&t.upper, max(1-p, smallest))
-}
-
-func between(table *[knots]float32, p float64) float64 {
-	b := math.Float64bits(p)
+	q := min(p, 1-p)
+	if q < smallest {
+		return t.beyond(half, q)
+	}
+	b := math.Float64bits(q)
 	i := b>>shift - lowest
 	if i >= knots-1 { // exactly one half
-		return float64(table[knots-1])
+		return float64(t.half[half][knots-1])
 	}
-	part := float64(b&(1<<shift-1)) * (1.0 / (1 << shift))
-	a := float64(table[i])
-	return a + part*(float64(table[i+1])-a)
+	part := float64(int64(b&(1<<shift-1))) * (1.0 / (1 << shift))
+	a := float64(t.half[half][i])
+	return a + part*(float64(t.half[half][i+1])-a)
+}
+
+// beyond is the end of a tail.
+func (t *quantile) beyond(half int, q float64) float64 {
+	end := float64(t.half[half][0])
+	if half == 0 {
+		return end * (q / smallest)
+	}
+	return end
 }
 
 // share returns the share of delays that do not exceed z: the inverse of at, by bisection over the knots.
@@ -62,12 +69,12 @@ func (t *quantile) share(z float64) float64 {
 	switch {
 	case !(z > 0):
 		return 0
-	case z < float64(t.lower[0]):
-		return smallest * z / float64(t.lower[0])
-	case z < float64(t.lower[knots-1]):
-		return inverse(&t.lower, z, false)
-	case z < float64(t.upper[0]):
-		return 1 - inverse(&t.upper, z, true)
+	case z < float64(t.half[0][0]):
+		return smallest * z / float64(t.half[0][0])
+	case z < float64(t.half[0][knots-1]):
+		return inverse(&t.half[0], z, false)
+	case z < float64(t.half[1][0]):
+		return 1 - inverse(&t.half[1], z, true)
 	}
 	return 1
 }

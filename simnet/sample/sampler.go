@@ -89,6 +89,7 @@ func (m Measurement) Bound() earth.RTT { return max(m.Beacon, m.Core) }
 // Sampler draws exchanges under the limits of the protocol. It does not change; its methods may be called from many goroutines.
 type Sampler struct {
 	limits exchange.Limits
+	rule   rule
 	excess [world.Satellite + 1]*quantile
 }
 
@@ -97,7 +98,7 @@ func New(w *world.World, limits exchange.Limits) (*Sampler, error) {
 	if err := limits.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Sampler{limits: limits}
+	s := &Sampler{limits: limits, rule: newRule(limits)}
 	for a := world.DataCentre; a <= world.Satellite; a++ {
 		s.excess[a] = lawOf(w, a)
 	}
@@ -133,7 +134,9 @@ func (s *Sampler) Exchange(p Path, key Key) (Measurement, bool) {
 	if p.Least <= 0 || !p.Beacon.Access.Valid() || !p.Core.Access.Valid() {
 		return Measurement{}, false
 	}
-	w := walk{limits: &s.limits, draws: key.Draws(), oneWay: float64(p.Least) / 2,
-		beacon: side{s.excess[p.Beacon.Access], p.Beacon}, core: side{s.excess[p.Core.Access], p.Core}}
+	w := walk{rule: &s.rule, draws: key.Draws(), oneWay: float64(p.Least) / 2, beacon: s.side(p.Beacon), core: s.side(p.Core)}
 	return w.run()
 }
+
+// side joins an end with the law of its class.
+func (s *Sampler) side(e End) side { return side{s.excess[e.Access], e.Clock == (Clock{}), e} }

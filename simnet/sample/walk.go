@@ -11,7 +11,7 @@ import (
 // walk goes through the rounds of one exchange. All times are nanoseconds since its start, as floating-point numbers: a minute in
 // nanoseconds fits their 53 bits to a hundred-thousandth of one.
 type walk struct {
-	limits       *exchange.Limits
+	rule         *rule
 	draws        Draws
 	oneWay       float64
 	beacon, core side
@@ -25,6 +25,7 @@ type walk struct {
 // side is a host with the law of its class.
 type side struct {
 	excess *quantile
+	right  bool // its clock is
 	End
 }
 
@@ -39,12 +40,23 @@ func (w *walk) leaves(s *side) (wait float64, ok bool) {
 // maxWait is where the world cuts the tail: a packet that waits longer counts as lost wherever it is measured.
 const maxWait = 1e9
 
+// rule is exchange.Limits as numbers to reckon with, times in nanoseconds.
+type rule struct {
+	fewest, most                             int // rounds
+	agree, timeout, window, budget, deadline float64
+}
+
+func newRule(l exchange.Limits) rule {
+	return rule{fewest: int(l.MinRounds), most: int(l.MaxRounds), agree: float64(l.Agree), timeout: float64(l.Timeout),
+		window: float64(2 * l.Spread / time.Duration(l.MinRounds)), budget: float64(l.Budget), deadline: float64(l.Deadline)}
+}
+
 // run is the beacon's rule of beacon/exchange: a challenge, its answer or a time-out, a pause, until enough is known.
 func (w *walk) run() (Measurement, bool) {
 	w.best, w.ofCore = [2]float64{math.Inf(1), math.Inf(1)}, math.Inf(1)
 	now := w.pause(0)
 	for {
-		if now >= float64(w.limits.Deadline) {
+		if now >= w.rule.deadline {
 			break
 		}
 		sent := now
@@ -56,7 +68,7 @@ func (w *walk) run() (Measurement, bool) {
 	}
 	w.m.LastedNS = int64(now)
 	w.m.Beacon, w.m.Core = whole(w.best[0]), whole(w.ofCore)
-	return w.m, w.m.Valid >= int(w.limits.MinRounds) && w.m.Core > 0
+	return w.m, w.m.Valid >= w.rule.fewest && w.m.Core > 0
 }
 
 // whole rounds up: a delay is never shortened. Zero stands for none.
@@ -70,7 +82,7 @@ func whole(ns float64) earth.RTT {
 // round returns when the round that begins at sent is over.
 func (w *walk) round(sent float64) float64 {
 	w.m.Sent++
-	lost := sent + float64(w.limits.Timeout)
+	lost := sent + w.rule.timeout
 	out, ok := w.leaves(&w.beacon)
 	if !ok {
 		return lost
@@ -98,7 +110,7 @@ func (w *walk) round(sent float64) float64 {
 
 // reads returns what a side's stopwatch makes of an interval that begins anywhere in its tick.
 func (s *side) reads(w *walk, ns float64) float64 {
-	if s.Clock == (Clock{}) {
+	if s.right {
 		return ns
 	}
 	phase := 0.0
@@ -124,22 +136,21 @@ func (w *walk) record(ns float64) {
 
 // enough is the beacon's decision that no round follows.
 func (w *walk) enough(now float64) bool {
-	l := w.limits
-	if w.m.Sent >= int(l.MaxRounds) || now >= float64(l.Deadline) {
+	r := w.rule
+	if w.m.Sent >= r.most || now >= r.deadline {
 		return true
 	}
-	if w.m.Valid < int(l.MinRounds) {
+	if w.m.Valid < r.fewest {
 		return false
 	}
-	return now >= float64(l.Budget) || l.Agree > 0 && w.best[1]-w.best[0] <= float64(l.Agree)
+	return now >= r.budget || r.agree > 0 && w.best[1]-w.best[0] <= r.agree
 }
 
 // pause draws how long the beacon waits before the next challenge, given how long the last round took.
 func (w *walk) pause(lasted float64) float64 {
-	window := float64(2 * w.limits.Spread / time.Duration(w.limits.MinRounds))
-	if window <= 0 {
+	if w.rule.window <= 0 {
 		return 0
 	}
-	gap := window * w.draws.Float64()
+	gap := w.rule.window * w.draws.Float64()
 	return max(gap-lasted, gap/6)
 }
