@@ -3,6 +3,7 @@ package adversary_test
 import (
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/ursa-virtual/ursa/beacon/exchange"
@@ -52,22 +53,9 @@ func TestLibrary(t *testing.T) {
 // play lets an adversary at a proof of eight beacons around Frankfurt.
 func play(t *testing.T, a adversary.Adversary, cheats bool, attempt int) *adversary.Scene {
 	t.Helper()
-	w, err := world.Builtin(world.Config{Seed: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	find := func(name string) world.Place {
-		p, err := w.Find(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return p
-	}
-	s := &adversary.Scene{World: w, Claim: find("Frankfurt"), Stands: find("Frankfurt"), Cheats: cheats, F: 1, Speed: earth.Light, Attempt: attempt,
+	w := cities(t)
+	s := &adversary.Scene{World: w, Claim: standsOf(t, false), Stands: standsOf(t, cheats), Cheats: cheats, F: 1, Speed: earth.Light, Attempt: attempt,
 		Draws: sample.KeyOf(1, 2, 3, uint64(attempt)).Draws()}
-	if cheats {
-		s.Stands = find("Zurich")
-	}
 	for _, p := range w.ByDistance(s.Claim.At)[1:9] {
 		l := adversary.Link{Beacon: w.Host(p, "beacon"), Domains: []string{p.ID}}
 		l.Stated = l.Beacon.ECEF()
@@ -75,7 +63,7 @@ func play(t *testing.T, a adversary.Adversary, cheats bool, attempt int) *advers
 		s.Links = append(s.Links, l)
 	}
 	a.Before(s)
-	sampler, err := sample.New(w, exchange.DefaultLimits())
+	sampler, err := samplerOfCities()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,17 +112,32 @@ func TestNobodyOutrunsLight(t *testing.T) {
 	}
 }
 
-func standsOf(t *testing.T, cheats bool) world.Place {
+var builtin = sync.OnceValues(func() (*world.World, error) { return world.Builtin(world.Config{Seed: 1}) })
+
+var samplerOfCities = sync.OnceValues(func() (*sample.Sampler, error) {
+	w, err := builtin()
+	if err != nil {
+		return nil, err
+	}
+	return sample.New(w, exchange.DefaultLimits())
+})
+
+func cities(t *testing.T) *world.World {
 	t.Helper()
-	w, err := world.Builtin(world.Config{Seed: 1})
+	w, err := builtin()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return w
+}
+
+func standsOf(t *testing.T, cheats bool) world.Place {
+	t.Helper()
 	name := "Frankfurt"
 	if cheats {
 		name = "Zurich"
 	}
-	p, err := w.Find(name)
+	p, err := cities(t).Find(name)
 	if err != nil {
 		t.Fatal(err)
 	}
