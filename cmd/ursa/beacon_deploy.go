@@ -3,10 +3,13 @@ package main
 import (
 	_ "embed" // the templates
 	"io"
+	"slices"
 	"strings"
 	"text/template"
 
 	"github.com/spf13/cobra"
+
+	"github.com/ursa-virtual/ursa/beacon/attest"
 )
 
 //go:embed templates/beacon.service
@@ -18,6 +21,13 @@ var beaconContainerTemplate string
 // deployment is what the templates leave open.
 type deployment struct {
 	Binary, Dir, Directory, Passphrase, Listen, Metrics, Attest string
+}
+
+// TPM says whether the beacon attests on a TPM, and so needs its device and the firmware's log.
+func (d *deployment) TPM() bool {
+	words := strings.Fields(d.Attest)
+	i := slices.Index(words, "--attest")
+	return i >= 0 && i+1 < len(words) && strings.HasSuffix(words[i+1], string(attest.TPM))
 }
 
 func (d *deployment) register(cmd *cobra.Command) {
@@ -50,8 +60,9 @@ func beaconUnitCommand() *cobra.Command {
 		Short: "Print a hardened systemd unit for a beacon",
 		Long: "Prints a systemd unit for 'beacon serve': a user of its own, nothing writable, no capabilities, few system calls, the passphrase\n" +
 			"as a credential. 'systemctl reload' sends SIGHUP.",
-		Example: "  ursa beacon unit --listen 192.0.2.7:4433 > /etc/systemd/system/ursa-beacon.service",
-		Args:    cobra.NoArgs,
+		Example: "  ursa beacon unit --listen 192.0.2.7:4433 > /etc/systemd/system/ursa-beacon.service\n" +
+			"  ursa beacon unit --attest '--attest tpm --service appraiser.example.net:4434 --appraiser /etc/ursa/appraiser.json'",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return d.render(cmd.OutOrStdout(), beaconUnitTemplate)
 		},

@@ -91,6 +91,17 @@ func TestDeployments(t *testing.T) {
 			t.Errorf("the unit lacks %q:\n%s", want, unit)
 		}
 	}
+	for _, plain := range []string{"DeviceAllow", "firmware-log", "ReadWritePaths"} {
+		if strings.Contains(unit, plain) {
+			t.Errorf("without a TPM the unit says %q:\n%s", plain, unit)
+		}
+	}
+	withTPM := ok(t, "beacon", "unit", "--attest", "--attest tpm --service a:1 --appraiser /etc/ursa/appraiser.json")
+	for _, want := range []string{"DeviceAllow=/dev/tpmrm0 rw\n", "PrivateDevices=no\n", "RuntimeDirectory=ursa\n", "--attest tpm --service a:1 --appraiser /etc/ursa/appraiser.json --firmware-log ${CREDENTIALS_DIRECTORY}/firmware-log --listen"} {
+		if !strings.Contains(withTPM, want) {
+			t.Errorf("the unit with a TPM lacks %q:\n%s", want, withTPM)
+		}
+	}
 	container := ok(t, "beacon", "container", "--metrics", "127.0.0.1:9999")
 	for _, want := range []string{"FROM scratch", "USER 65532", "127.0.0.1:9999", "HEALTHCHECK"} {
 		if !strings.Contains(container, want) {
