@@ -77,7 +77,7 @@ func language() map[string]command {
 		"gate":      {"gate PLACE", (*parser).gate},
 		"permit":    {"permit EXPRESSION over the atlas", (*parser).permit},
 		"policy":    {"policy KEY VALUE ...; keys are " + strings.Join(policyKeys, ", "), (*parser).policy},
-		"adversary": {"adversary NAME ...; names are " + strings.Join(powerNames(), ", "), (*parser).adversary},
+		"adversary": {"adversary NAME ...; names are " + strings.Join(Powers(), ", "), (*parser).adversary},
 		"prove":     {"prove CORE [CORE ...]", (*parser).prove},
 		"move":      {"move CORE|BEACON PLACE", (*parser).move},
 		"wait":      {"wait DURATION, such as 30s", (*parser).wait},

@@ -60,8 +60,8 @@ var powers = map[adversary.Name]wire{
 // optimisticAck is an adversary that only real packets show: QUIC is acknowledged near the beacon, while answers come from afar.
 const optimisticAck adversary.Name = "optimistic-ack"
 
-// powerNames lists them, sorted.
-func powerNames() []string {
+// Powers lists the adversaries that a story can have, sorted.
+func Powers() []string {
 	names := make([]string, 0, len(powers))
 	for n := range powers {
 		names = append(names, string(n))
@@ -79,7 +79,7 @@ func (p *parser) adversary(args []string) error {
 	}
 	w, ok := powers[adversary.Name(args[0])]
 	if !ok {
-		return p.errorf("unknown adversary %q; use one of %s", args[0], strings.Join(powerNames(), ", "))
+		return p.errorf("unknown adversary %q; use one of %s", args[0], strings.Join(Powers(), ", "))
 	}
 	if err := p.form(args[0], strings.Fields(w.form), args[1:]); err != nil {
 		return err
