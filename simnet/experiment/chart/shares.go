@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -112,15 +113,14 @@ func against(s *result.Set, a summary.Axes, metric summary.Share, title string, 
 		}
 	}
 	p := blank(s.Header.Name+": "+title, label, metric.Label)
-	p.Y.Min, p.Y.Max = 0, 1
 	p.Y.Label.TextStyle.Font.Size = vg.Points(9)
-	lo, hi := math.Inf(1), math.Inf(-1)
+	lo, hi, top := math.Inf(1), math.Inf(-1), 0.0
 	for i, l := range lines {
 		xy, bars := plotter.XYs{}, plotter.YErrors{}
 		for _, q := range l.at {
 			xy = append(xy, plotter.XY{X: q.x, Y: q.y.Share})
 			bars = append(bars, struct{ Low, High float64 }{q.y.Share - q.y.Low, q.y.High - q.y.Share})
-			lo, hi = min(lo, q.x), max(hi, q.x)
+			lo, hi, top = min(lo, q.x), max(hi, q.x), max(top, q.y.High)
 		}
 		if err := curve(p, xy, i, l.name, false); err != nil {
 			return nil, err
@@ -137,7 +137,7 @@ func against(s *result.Set, a summary.Axes, metric summary.Share, title string, 
 		p.Add(e)
 	}
 	axis(p, words, numeric, lo, hi)
-	p.Y.Min, p.Y.Max = 0, 1
+	p.Y.Min, p.Y.Max = 0, min(1, max(0.01, 1.15*top))
 	return p, nil
 }
 
@@ -152,9 +152,14 @@ func axis(p *plot.Plot, words []string, numeric bool, lo, hi float64) {
 		}
 		ticks = append(ticks, plot.Tick{Value: x, Label: w})
 	}
-	if len(ticks) <= 16 || !numeric {
-		p.X.Tick.Marker = plot.ConstantTicks(ticks)
+	place := func(x float64) float64 { return x }
+	if logarithmic := numeric && lo > 0 && hi/lo > 15; logarithmic {
+		place = math.Log
 	}
+	if numeric {
+		thinLabels(ticks, place, (place(hi)-place(lo))/18)
+	}
+	p.X.Tick.Marker = plot.ConstantTicks(ticks)
 	if numeric && lo > 0 && hi/lo > 15 {
 		p.X.Scale = plot.LogScale{}
 		p.X.Min, p.X.Max = lo/1.1, hi*1.1
@@ -162,4 +167,17 @@ func axis(p *plot.Plot, words []string, numeric bool, lo, hi float64) {
 	}
 	pad := max(0.03*(hi-lo), 1e-6)
 	p.X.Min, p.X.Max = lo-pad, hi+pad
+}
+
+// thinLabels takes the labels off ticks that stand too near to the last one that kept its own.
+func thinLabels(ticks []plot.Tick, place func(float64) float64, room float64) {
+	slices.SortFunc(ticks, func(a, b plot.Tick) int { return cmp.Compare(a.Value, b.Value) })
+	last := math.Inf(-1)
+	for i := range ticks {
+		if at := place(ticks[i].Value); at-last < room {
+			ticks[i].Label = ""
+		} else {
+			last = at
+		}
+	}
 }

@@ -241,6 +241,7 @@ func TestReadyExperiments(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
+	parse(f, good) // the atlas takes its time once
 	f.Add(good)
 	f.Add("sweep: {policy: [1]}\n")
 	f.Add("name: [a, b]\nsweep:\n  seeds: [[]]\n")
