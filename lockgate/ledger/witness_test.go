@@ -161,3 +161,14 @@ func TestWitnessFiles(t *testing.T) {
 		}
 	}
 }
+
+// FuzzParseWitnesses: no bytes panic.
+func FuzzParseWitnesses(f *testing.F) {
+	f.Add([]byte("witness a ledger.test+0 https://a.test\ngroup g 1 a\nquorum g\n"))
+	f.Add([]byte("quorum none\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if w, err := ledger.ParseWitnesses(b); (w == nil) == (err == nil) {
+			t.Error(w, err)
+		}
+	})
+}
