@@ -2,6 +2,7 @@ package world_test
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -203,11 +204,110 @@ media:
 			t.Errorf("%s to %s: %.4f times light, want %.3f to %.3f", c.a, c.b, r, c.lo, c.hi)
 		}
 	}
-	// A satellite leads no short way: up and down alone take 7 ms.
-	a, b := find(t, w, "frankfurt"), find(t, w, "mainz")
-	if x, y := must(w.MinRTT(a, b)), must(plain.MinRTT(a, b)); x != y && float64(x) < 0.5e6 {
-		t.Errorf("%v by satellite, %v by fibre", x, y)
+}
+
+// A satellite leads up, along and down: nothing else, when it is ideal.
+func TestSatellites(t *testing.T) {
+	w := load(t, `
+ursa_world: 1
+name: satellites
+seed: 1
+places: {builtin: true}
+media: [{name: sky, kind: satellite-laser, stretch: 1, extra_ms: 0, height_km: 600, between: [london, sydney, frankfurt, mainz]}]
+`)
+	a, b := find(t, w, "london"), find(t, w, "sydney")
+	ground := float64(earth.GreatCircle(a.At, b.At))
+	want := 2e9 * (ground*(1+600e3/6_371_008.8) + 2*600e3) / float64(earth.Light)
+	if rtt := must(w.MinRTT(a, b)); math.Abs(float64(rtt)-want) > 2 {
+		t.Errorf("%v, want %.0f ns", rtt, want)
 	}
+	c, d := find(t, w, "frankfurt"), find(t, w, "mainz")
+	if rtt := must(w.MinRTT(c, d)); rtt < 8e6 {
+		t.Errorf("%v to the next town: up and down alone take 8 ms", rtt)
+	}
+}
+
+// Hosts of one operator reach each other over its backbone, and the rest of the world as everybody does.
+func TestBackbones(t *testing.T) {
+	w, err := world.Load("../../docs/experiments/worlds/clouds.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := world.Open("../../docs/experiments/worlds/clouds.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Routes.Public = &world.LawSpec{Profile: "cloud"}
+	cloud, err := f.World()
+	if err != nil {
+		t.Fatal(err)
+	}
+	east, far, other := find(t, w, "east-de"), find(t, w, "east-jp"), find(t, w, "west-sg")
+	if x, y := must(w.MinRTT(east, far)), must(cloud.MinRTT(east, far)); x != y {
+		t.Errorf("within an operator %v, by the law of backbones %v", x, y)
+	}
+	if x, y := must(w.MinRTT(east, other)), must(cloud.MinRTT(east, other)); x == y {
+		t.Errorf("between operators %v, as if it were one", x)
+	}
+}
+
+// Whatever hosts and countries decide, the excess of all pairs is the table's distribution; and pairs that share a host are as alike as
+// the table says.
+func TestTableKeepsItsQuantiles(t *testing.T) {
+	for _, shares := range [][2]float64{{0, 0}, {0.6, 0}, {0, 0.6}, {0.4, 0.4}, {0.5, 0.5}} {
+		below := [3]int{}
+		pairs, alike, couples := 0, 0.0, 0
+		for seed := range uint64(40) {
+			w := load(t, fmt.Sprintf(`
+ursa_world: 1
+name: table
+seed: %d
+places: {builtin: true, countries: [DE, FR, GB, IT, ES, PL, SE, US, JP, BR, IN, AU]}
+routes: {public: {table: {levels: [0.01, 0.1, 0.5, 0.9, 0.99], node_share: %v, corridor_share: %v, rows: [{light_ms: 10, excess_ms: [1, 10, 50, 90, 99]}]}}}
+`, seed, shares[0], shares[1]))
+			places := w.Places()
+			hub := make([]float64, 0, len(places)) // of the first place: above the median or below
+			for i, a := range places {
+				for _, b := range places[:i] {
+					if a.Country == b.Country {
+						continue
+					}
+					excess := must(w.MinRTT(a, b)).Millis() - 2e3*float64(earth.GreatCircle(a.At, b.At))*world.FibreIndex/float64(earth.Light)
+					for k, q := range []float64{10, 50, 90} {
+						if excess < q {
+							below[k]++
+						}
+					}
+					pairs++
+					if b.ID == places[0].ID {
+						hub = append(hub, sign(excess-50))
+					}
+				}
+			}
+			for i, x := range hub {
+				for _, y := range hub[:i] {
+					alike += x * y
+					couples++
+				}
+			}
+		}
+		for k, want := range []float64{0.1, 0.5, 0.9} {
+			if got := float64(below[k]) / float64(pairs); math.Abs(got-want) > 0.02+0.04*want*(1-want) {
+				t.Errorf("shares %v: %.3f of the pairs below the quantile %v", shares, got, want)
+			}
+		}
+		// Signs of normal deviates with correlation r agree as 2/pi·asin r (Sheppard). Two pairs of a host share half its Node.
+		if got, want := alike/float64(couples), 2/math.Pi*math.Asin(shares[0]/2); math.Abs(got-want) > 0.15 {
+			t.Errorf("shares %v: pairs of one host are alike by %.3f, want about %.3f", shares, got, want)
+		}
+	}
+}
+
+func sign(x float64) float64 {
+	if x < 0 {
+		return -1
+	}
+	return 1
 }
 
 func must(rtt earth.RTT, ok bool) earth.RTT {
