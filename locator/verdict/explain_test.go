@@ -103,6 +103,33 @@ func TestStaysInsideIsTheLastMoment(t *testing.T) {
 	}
 }
 
+// The short way never says more than the long one, and takes the common case.
+func TestHoldsForIsSound(t *testing.T) {
+	obs := observe(5, frankfurt, 1.5, 50*time.Microsecond)
+	v := judge(t, obs, honest, ball{frankfurt.ECEF(0), 150e3})
+	if !v.HoldsFor(0) || !v.HoldsFor(30*time.Second) || v.HoldsFor(-1) || v.HoldsFor(1000*time.Hour) {
+		t.Error("the common case is not seen, or too much is")
+	}
+	held, fell := 0, 0
+	for seed := range uint64(24) {
+		obs, params, permit := randomWorld(seed)
+		v := judge(t, obs, params, permit)
+		for _, d := range []time.Duration{0, time.Second, 20 * time.Second, 3 * time.Minute, time.Hour} {
+			switch stays := v.StaysInside(max(d, time.Millisecond)) >= d && v.Inside(); {
+			case v.HoldsFor(d) && !stays:
+				t.Fatalf("seed %d: holds for %v, but stays inside for %v", seed, d, v.StaysInside(d))
+			case v.HoldsFor(d):
+				held++
+			default:
+				fell++
+			}
+		}
+	}
+	if held == 0 || fell == 0 {
+		t.Fatalf("one side of it never happened: %d held, %d fell", held, fell)
+	}
+}
+
 // Slack says what it says: no place of the region is nearer to the bound's rim than a positive slack.
 func TestSlackAgainstTheCells(t *testing.T) {
 	outvoted := 0

@@ -118,6 +118,34 @@ func (v Verdict) StaysInside(limit time.Duration) time.Duration {
 	return min(good, limit)
 }
 
+// coarseDetail of a search that need not draw the region.
+const coarseDetail = 32
+
+// HoldsFor is the short way to an answer of StaysInside: true says that an Inside verdict certainly remains Inside for so long;
+// false, that it may not, or that it takes StaysInside to see. It searches with large cells, which over-approximate as soundly as
+// small ones.
+func (v Verdict) HoldsFor(d time.Duration) bool {
+	if v.kind != Inside || d < 0 {
+		return false
+	}
+	obs := slices.Clone(v.problem.obs)
+	for i := range obs {
+		obs[i].Age += d
+	}
+	p, err := newProblem(obs, v.problem.params, v.problem.permit)
+	if err != nil {
+		return false
+	}
+	bounds := p.bounds(-1)
+	r, err := region.Search(bounds, p.params.F, region.Options{Detail: coarseDetail})
+	if err != nil {
+		return false
+	}
+	relation, _ := r.Compare(p.permit)
+	kind, _ := p.decide(relation, len(bounds), domains(bounds))
+	return kind == Inside
+}
+
 // kindWhen judges the same problem with every observation changed; an unusable change denies.
 func (p *problem) kindWhen(change func(*Observation)) Kind {
 	obs := slices.Clone(p.obs)

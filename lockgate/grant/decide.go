@@ -247,7 +247,7 @@ func (f Finding) weigh(c Case) Finding {
 
 // life is how long a lease may live: no longer than the policy says and stands
 // as it does, than the proof would still be young enough, and than the region, growing at v_max, stays
-// inside. Most often it does to the end, which one judgement shows; only else the
+// inside. Most often it does to the end, which a short look shows; only else the
 // last moment is searched for.
 func life(c Case, f Finding) time.Duration {
 	limit := time.Duration(*c.Policy.LeaseTTLMS) * time.Millisecond
@@ -256,8 +256,7 @@ func life(c Case, f Finding) time.Duration {
 	if limit <= 0 {
 		return 0
 	}
-	later, err := Judge(f.standing(c.Revoked), c.Policy, c.Age+limit, c.Permit, nil)
-	if err == nil && later.Inside() {
+	if f.Verdict.HoldsFor(limit) {
 		return limit
 	}
 	return f.Verdict.StaysInside(limit)
