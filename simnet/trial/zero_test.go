@@ -3,7 +3,9 @@ package trial_test
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,7 +47,7 @@ func size(t testing.TB, adversaries int) (scenarios, cores uint64) {
 }
 
 // No verdict is Inside about a core that does not stand inside, in any scenario where what the verdict assumes holds, and every
-// region holds its core; over 10⁶ cores with URSA_CORES=1000000.
+// region holds its core; over 10⁶ cores with URSA_CORES=1000000, of which URSA_ONLY=drop,relay plays those of some adversaries.
 func TestZeroFalseInside(t *testing.T) {
 	var names []adversary.Name
 	for _, k := range adversary.Library() {
@@ -56,7 +58,11 @@ func TestZeroFalseInside(t *testing.T) {
 	scenarios, cores := size(t, len(names))
 	begin := time.Now()
 	var all trial.Tally
+	only := os.Getenv("URSA_ONLY")
 	for _, name := range names {
+		if only != "" && !slices.Contains(strings.Split(only, ","), string(name)) {
+			continue
+		}
 		var sum trial.Tally
 		for n := range scenarios {
 			s := draw(t, n, name, false)
@@ -73,7 +79,7 @@ func TestZeroFalseInside(t *testing.T) {
 		all.Merge(sum)
 	}
 	t.Logf("%-22s %s, %d proofs, %v", "all", line(all), all.Proofs, time.Since(begin).Round(time.Second))
-	if all.Proven == 0 || all.Detected == 0 {
+	if only == "" && (all.Proven == 0 || all.Detected == 0) {
 		t.Error("nobody was proven, or nobody detected: the test showed nothing")
 	}
 }
