@@ -78,6 +78,24 @@ func init() { // the table mentions functions that mention the table (hint)
 	}
 }
 
+// Field describes one value of the file, for documents.
+type Field struct {
+	Path     string // as a sweep or a replacement names it
+	Normal   string // the value when it is left out; empty for none
+	Required bool
+	Fixed    bool   // cannot be swept
+	Means    string // what to write
+}
+
+// Fields lists the values that a file may have, in the order of the documents.
+func Fields() []Field {
+	out := make([]Field, len(fields))
+	for i, f := range fields {
+		out[i] = Field{f.path, f.normal, f.required, f.fixed, f.means}
+	}
+	return out
+}
+
 // at returns a field by its path, nil when there is none.
 func at(path string) *field {
 	if i := slices.IndexFunc(fields, func(f field) bool { return f.path == path }); i >= 0 {

@@ -240,6 +240,30 @@ func TestReadyExperiments(t *testing.T) {
 	}
 }
 
+// TestTheDocumentSaysTheSame: docs/experiments/README.md has a line for each value, as the reader knows it.
+func TestTheDocumentSaysTheSame(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/experiments/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range file.Fields() {
+		normal := "`" + f.Normal + "`"
+		switch {
+		case f.Required:
+			normal = "must be said"
+		case f.Normal == "":
+			normal = "–"
+		}
+		sweep := "yes"
+		if f.Fixed {
+			sweep = "no"
+		}
+		if line := fmt.Sprintf("| `%s` | %s | %s | %s |\n", f.Path, f.Means, normal, sweep); !strings.Contains(string(text), line) {
+			t.Errorf("missing: %s", line)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	parse(f, good) // the atlas takes its time once
 	f.Add(good)

@@ -44,7 +44,7 @@ func point(rnd *rand.Rand, values ...string) result.Point {
 		x.False = !x.Entitled && x.Kind == verdict.Inside
 		t.Add(x)
 		state := result.State(rnd.IntN(4))
-		p.Spots = append(p.Spots, result.Spot{Lat4: 470_000 + rnd.Int32N(80_000), Lon4: 60_000 + rnd.Int32N(80_000), State: state})
+		p.Spots = append(p.Spots, result.Spot{Lat4: 505_000 + rnd.Int32N(5_000), Lon4: 90_000 + rnd.Int32N(5_000), State: state})
 		if x.False {
 			p.False = append(p.False, core)
 		}
