@@ -21,13 +21,13 @@ import (
 
 // What a defender may order.
 const (
-	orderEnrol   = "enrol"
-	orderList    = "list"
-	orderEnable  = "enable" // one core that was switched off as a copy
-	orderReload  = "reload" // directory, policy and revocations, of a gate that serves
-	orderWallet1 = "wallet" // show it
-	orderDeposit = "deposit"
-	orderTopUp   = "top-up"
+	orderEnrol      = "enrol"
+	orderList       = "list"
+	orderEnable     = "enable" // one core that was switched off as a copy
+	orderReload     = "reload" // directory, policy and revocations, of a gate that serves
+	orderWalletShow = "wallet" // show it
+	orderDeposit    = "deposit"
+	orderTopUp      = "top-up"
 )
 
 // gateOrder is one order; which fields count depends on Do.
@@ -142,7 +142,7 @@ func (d desk) fulfil(ctx context.Context, o gateOrder) (gateAnswer, error) {
 		a.Enabled = true
 		out.Cores = []coreAccount{d.line(a)}
 		return out, nil
-	case orderWallet1, orderDeposit, orderTopUp:
+	case orderWalletShow, orderDeposit, orderTopUp:
 		out.Wallet, err = wallet(ctx, d.store, a, o, d.await)
 		return out, err
 	}

@@ -306,7 +306,7 @@ func (g *gateDaemon) order(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, oneLine(err.Error()), http.StatusUnprocessableEntity)
 		return
 	}
-	if o.Do != orderList && o.Do != orderWallet1 {
+	if o.Do != orderList && o.Do != orderWalletShow {
 		g.log.Info("order", "do", o.Do, "core", o.Core.ID.Short(), "prefix", o.Prefix, "units", o.Units)
 	}
 	answerJSON(w, a)

@@ -55,7 +55,7 @@ func walletShowCommand() *cobra.Command {
 		Example: "  ursa gate wallet show --dir gate 4f1c2a9b --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return orderWallet(cmd, home, args[0], gateOrder{Do: orderWallet1}, asJSON)
+			return orderWallet(cmd, home, args[0], gateOrder{Do: orderWalletShow}, asJSON)
 		},
 	}
 	home.registerStore(cmd)
@@ -182,7 +182,7 @@ func wallet(ctx context.Context, st store.Store, a store.Account, o gateOrder, a
 		}
 		units -= min(units, has)
 	}
-	if o.Do != orderWallet1 && units > 0 {
+	if o.Do != orderWalletShow && units > 0 {
 		leaf, err := deposit(ctx, st, a.Chip, o, units, now)
 		if err != nil {
 			return nil, err
