@@ -42,7 +42,6 @@ func simAdversariesCommand() *cobra.Command {
 	flags.BoolVar(&o.list, "list", false, "describe the adversaries and try nothing")
 	flags.BoolVar(&o.csv, "csv", false, "print every count as CSV")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object")
-	cmd.MarkFlagsMutuallyExclusive("csv", "json")
 	return cmd
 }
 
@@ -50,6 +49,9 @@ func (o *simAdversariesFlags) run(cmd *cobra.Command) error {
 	out := cmd.OutOrStdout()
 	if o.list {
 		return o.describe(out)
+	}
+	if o.csv && o.json {
+		return usagef("--csv and --json are two ways to print one table: choose one")
 	}
 	if o.cores < 1 || o.cores > 100_000 {
 		return usagef("--cores %d is not within 1..100000", o.cores)
