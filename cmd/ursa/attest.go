@@ -35,7 +35,8 @@ func attestCommand() *cobra.Command {
 			"  ursa attest manifest sign draft.json --key keepers/manifest-1.key --out manifest.ursa",
 	}
 	cmd.AddCommand(attestShowCommand(), attestVerifyCommand(), attestAppraiseCommand(), attestManifestCommand(), attestEnrolCommand(),
-		attestCollectCommand(), attestKeyCommand(), attestMachineCommand(), attestServeCommand(), attestRevokeCommand())
+		attestCollectCommand(), attestKeyCommand(), attestMachineCommand(), attestServeCommand(), attestRevokeCommand(),
+		attestSealCommand(), attestUnsealCommand())
 	return cmd
 }
 

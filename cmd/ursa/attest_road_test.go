@@ -167,6 +167,8 @@ func TestTheRoadOnTPMs(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 
+	s.seals()
+
 	// Somebody extends a register of the running beacon: the next core notices, although the beacon's result is good for an hour.
 	if err := swtpm.Extend(s.machines[0].address, tpm.Extend{PCR: 4, Digest: [32]byte{1}}); err != nil {
 		t.Fatal(err)
@@ -178,6 +180,22 @@ func TestTheRoadOnTPMs(t *testing.T) {
 	if status, _, errOut := cli(s.attesting(0, "beacon", "serve", "--dir", s.path("fra"), "--listen", s.beacon, "--metrics", "")...); status != exitFailed ||
 		!strings.Contains(errOut, tpm.ErrLogReplay.Error()) {
 		t.Errorf("it is appraised no more: exit %d, %s", status, errOut)
+	}
+}
+
+// seals seals a passphrase on the core's machine, and tries to open it on the beacon's.
+func (s *tpmSite) seals() {
+	t, core, beacon := s.t, s.machines[1], s.machines[0]
+	on := func(h tpmHost, words ...string) []string {
+		return append(append([]string{"attest"}, words...), "--tpm", h.address, "--tpm-log", h.own, "--firmware-log", h.log)
+	}
+	ok(t, on(core, "seal", s.path("sealed"))...)
+	one, two := ok(t, on(core, "unseal", s.path("sealed"))...), ok(t, on(core, "unseal", s.path("sealed"))...)
+	if len(strings.TrimSpace(one)) != 64 || one != two {
+		t.Errorf("unsealed %q and %q", one, two)
+	}
+	if status, _, errOut := cli(on(beacon, "unseal", s.path("sealed"))...); status != exitFailed || !strings.Contains(errOut, tpm.ErrSealed.Error()) {
+		t.Errorf("on another machine: exit %d, %s", status, errOut)
 	}
 }
 
