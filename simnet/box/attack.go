@@ -73,5 +73,7 @@ func (b *Box) slowClock() (stamp.Clock, error) {
 		lie = leastLie
 	}
 	lie = min(max(lie, leastLie), max(truth-1, earth.RTT(1)))
-	return adversary.NewSlowClock(b.cfg.Clock, int64(lie), int64(truth)), nil
+	clock := adversary.NewLever(b.cfg.Clock)
+	clock.Slow(int64(lie), int64(truth))
+	return clock, nil
 }

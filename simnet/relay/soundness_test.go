@@ -146,7 +146,9 @@ func TestDelayedAcknowledgement(t *testing.T) {
 // TestTheCheckCanFail: a beacon whose clock runs a fifth too slow states less than the distance, and that is seen.
 func TestTheCheckCanFail(t *testing.T) {
 	c := crossing{name: "slow clock", path: exchange.PathTransport, up: way(5*ms, nil, 0, 0), down: way(5*ms, nil, 0, 0)}
-	w := newWalk(t, c, adversary.NewSlowClock(hostClock(t), 4, 5), 1, 8)
+	slow := adversary.NewLever(hostClock(t))
+	slow.Slow(4, 5)
+	w := newWalk(t, c, slow, 1, 8)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	w.untilRounds(ctx, 8, 1)
