@@ -57,7 +57,7 @@ type Whole struct {
 	ProcessorUS float64 `json:"processor_us_per_grant"`
 }
 
-// Verify is what verifying one proof costs, on one processor.
+// Verify is what verifying one proof costs of a processor, the median over many.
 type Verify struct {
 	How         string  `json:"how"`
 	Statements  int     `json:"statements"`
