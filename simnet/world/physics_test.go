@@ -95,7 +95,8 @@ func anyMedium(t *rapid.T, i int) world.MediumSpec {
 func TestPhysicsHoldsInAnyFile(t *testing.T) {
 	fast := 0
 	rapid.Check(t, func(t *rapid.T) {
-		w, err := anyFile(t).World()
+		f := anyFile(t)
+		w, err := f.World()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +104,10 @@ func TestPhysicsHoldsInAnyFile(t *testing.T) {
 		at := time.Duration(rapid.Int64Range(0, int64(48*time.Hour)).Draw(t, "at"))
 		for i, a := range places {
 			for _, b := range places[:i] {
-				fast += checkAnyPair(t, w, a, b, at)
+				n := checkAnyPair(t, w, a, b, at)
+				if fast += n; n > 0 && len(f.Media) == 0 {
+					t.Errorf("%s to %s: faster than fibre without a medium", a.ID, b.ID)
+				}
 			}
 			wait := w.WaitAt(a, at)
 			if q := wait.Quantile(rapid.Float64Range(0, 0.9999).Draw(t, "p")); q < 0 || wait.Loss < 0 || wait.Loss > 1 {
