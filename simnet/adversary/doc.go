@@ -3,4 +3,9 @@
 // own keys. None can make a packet faster; that is the one thing the fabric below does not offer.
 //
 // What it promises: an attack does what its name says, over the real programs, and nothing of the programs is changed for it.
+//
+// Library lists them all, with what each owns, tries and breaks and what its strength means. Each comes in up to two forms under one
+// name: over the wire, as powers over the packets, clocks and keys of the real programs; and drawn, as what it does to a Scene, the
+// exchanges of one proof that are not run but sampled. What signatures, MACs and nonces refuse cannot be drawn (ByProtocol): there
+// the drawn form does what the protocol leaves it.
 package adversary
