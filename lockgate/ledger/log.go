@@ -51,9 +51,11 @@ type Log struct {
 	cfg    LogConfig
 	add    tessera.AddFn
 	reader tessera.LogReader
-	stop   context.CancelFunc
+	end    context.CancelFunc // of following
+	stop   context.CancelFunc // of the library, afterwards: it never answers what it was asked before
 	kick   chan struct{}
 	done   chan struct{}
+	adding sync.WaitGroup // batches that the library has not answered yet
 
 	mu     sync.Mutex // guards what follows
 	size   uint64     // of the newest published checkpoint
@@ -95,13 +97,15 @@ func OpenLog(ctx context.Context, cfg LogConfig) (*Log, error) {
 		stop()
 		return nil, fmt.Errorf("ledger: %w", err)
 	}
-	l := &Log{cfg: cfg, add: app.Add, reader: reader, stop: stop, kick: make(chan struct{}, 1), done: make(chan struct{}),
+	following, end := context.WithCancel(run)
+	l := &Log{cfg: cfg, add: app.Add, reader: reader, end: end, stop: stop, kick: make(chan struct{}, 1), done: make(chan struct{}),
 		wait: make(chan struct{})}
 	if err := l.compare(ctx); err != nil {
+		end()
 		stop()
 		return nil, err
 	}
-	go l.run(run)
+	go l.run(following)
 	return l, nil
 }
 
@@ -221,14 +225,8 @@ func (l *Log) follow(ctx context.Context) error {
 		for i, d := range data {
 			futures[i] = l.add(ctx, tessera.NewEntry(d))
 		}
-		for i, f := range futures {
-			got, err := f()
-			if err != nil {
-				return err
-			}
-			if got.Index != next+uint64(i) {
-				return fmt.Errorf("%w: leaf %d became %d; two writers?", ErrDiverged, next+uint64(i), got.Index)
-			}
+		if err := l.settle(ctx, next, futures); err != nil {
+			return err
 		}
 		next = to
 	}
@@ -245,6 +243,30 @@ func (l *Log) follow(ctx context.Context) error {
 func (l *Log) wake() {
 	close(l.wait)
 	l.wait = make(chan struct{})
+}
+
+// settle waits until a batch is in, each leaf at its index, or the context ends.
+func (l *Log) settle(ctx context.Context, first uint64, futures []tessera.IndexFuture) error {
+	in := make(chan error, 1)
+	l.adding.Go(func() {
+		for i, f := range futures {
+			got, err := f()
+			if err == nil && got.Index != first+uint64(i) {
+				err = fmt.Errorf("%w: leaf %d became %d; two writers?", ErrDiverged, first+uint64(i), got.Index)
+			}
+			if err != nil {
+				in <- err
+				return
+			}
+		}
+		in <- nil
+	})
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case err := <-in:
+		return err
+	}
 }
 
 // publish wakes those who wait for a checkpoint.
@@ -332,11 +354,21 @@ func (l *Log) Inclusion(ctx context.Context, index uint64) (Inclusion, error) {
 	return Inclusion{Index: index, Hashes: hashes, Checkpoint: cp.Raw}, nil
 }
 
+// closing bounds how long Close waits for what the library was asked.
+const closing = 5 * time.Second
+
 // Close stops following. What the source has by then and the log has not, is
 // carried over when it is opened again.
 func (l *Log) Close() error {
-	l.stop()
+	l.end()
 	<-l.done
+	answered := make(chan struct{})
+	go func() { l.adding.Wait(); close(answered) }()
+	select {
+	case <-answered:
+	case <-time.After(closing): // a disk that does not take it; it is carried over later
+	}
+	l.stop()
 	return nil
 }
 
