@@ -108,8 +108,8 @@ func Run(ctx context.Context, s *Story, out io.Writer) (Report, error) {
 			return p.report, err
 		}
 	}
-	for name := range p.results {
-		p.settle(name)
+	for _, c := range s.cores {
+		p.settle(c.name)
 	}
 	p.report.Elapsed = time.Since(began)
 	return p.report, ctx.Err()
