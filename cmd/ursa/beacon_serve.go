@@ -225,7 +225,7 @@ func (b *beaconDaemon) begin(ctx context.Context) error {
 	return b.metrics.Register(b.server.Metrics())
 }
 
-// passportRetry is how often a result that could not be replaced is tried again.
+// passportRetry is how often at most a result that could not be replaced is tried again.
 const passportRetry = time.Minute
 
 // watch reloads on SIGHUP, and renews the attestation result at half of its life.
@@ -241,11 +241,20 @@ func (b *beaconDaemon) watch(ctx context.Context) {
 			b.passport.forget()
 		case <-timer.C:
 		}
-		if err := b.renew(ctx); err != nil {
-			b.log.Warn("attestation is not renewed", "expires", utc(b.attested().ExpiresUnixNS), "error", err)
+		err := b.renew(ctx)
+		r := b.attested()
+		if wait := time.Until(halfLife(r)); wait > 0 {
+			timer.Reset(wait)
+			continue
 		}
-		timer.Reset(max(time.Until(halfLife(b.attested())), passportRetry))
+		b.log.Warn("attestation is not renewed", "expires", utc(r.ExpiresUnixNS), "error", err)
+		timer.Reset(retryAfter(r))
 	}
+}
+
+// retryAfter is how long after a failed renewal the next one is tried: at most a minute, and several times before the result expires.
+func retryAfter(r attest.Result) time.Duration {
+	return max(min(passportRetry, time.Duration(r.ExpiresUnixNS-r.IssuedUnixNS)/8), time.Second)
 }
 
 // renew puts a fresh result in force, if there is one. An old one stays as long as it lasts, and is then shown as what it is: expired.
