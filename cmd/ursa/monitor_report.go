@@ -52,6 +52,9 @@ func (o monitorOptions) once(cmd *cobra.Command) (monitor.Report, error) {
 	if o.state == "" {
 		fmt.Fprintln(cmd.ErrOrStderr(), "note: without --state FILE a ledger that is rolled back or forked between two runs is not noticed")
 	}
+	if w.o.proofs.trust == "" && len(w.o.evidence) > 0 {
+		fmt.Fprintln(cmd.ErrOrStderr(), "note: without --trust FILE evidence is only shown to be sound within itself: its beacons may be anybody's")
+	}
 	r, err := w.round(cmd.Context())
 	if err == nil && r.Unopened > 0 && !o.complete {
 		fmt.Fprintf(cmd.ErrOrStderr(), "note: %d releases were not looked into, because their evidence is not here or is locked to other auditors\n", r.Unopened)

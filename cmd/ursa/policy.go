@@ -84,7 +84,8 @@ type policyCheckJSON struct {
 	Hash     string              `json:"hash,omitempty"`
 	Permit   string              `json:"permit,omitempty"`
 	KM2      float64             `json:"permit_km2,omitempty"`
-	Signers  []identity.ID       `json:"signers,omitempty"`
+	Signers  []identity.ID       `json:"signers,omitempty"` // who is said to have signed it
+	Verified bool                `json:"verified"`          // enough of the authors given have
 	Problems []policyProblemJSON `json:"problems,omitempty"`
 }
 
@@ -106,7 +107,7 @@ func policyCheckCommand() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if asJSON {
-				return checkPolicyJSON(cmd, args[0])
+				return checkPolicyJSON(cmd, args[0], authors)
 			}
 			return checkPolicy(cmd, args[0], authors)
 		},
@@ -150,7 +151,7 @@ func checkPolicy(cmd *cobra.Command, path, authors string) error {
 	return err
 }
 
-func checkPolicyJSON(cmd *cobra.Command, path string) error {
+func checkPolicyJSON(cmd *cobra.Command, path, authors string) error {
 	data, err := readLimited(path, policy.SignedSize)
 	if err != nil {
 		return err
@@ -161,6 +162,16 @@ func checkPolicyJSON(cmd *cobra.Command, path string) error {
 		var f policyfile.File
 		f, _, err = policyfile.Check(path, data)
 		p = f.Policy
+	}
+	if err == nil && authors != "" {
+		a, err := readAuthorsFile(authors)
+		if err != nil {
+			return err
+		}
+		if _, _, err := readSignedPolicy(path, a); err != nil {
+			return err
+		}
+		out.Verified = true
 	}
 	for _, problem := range policyfile.Problems(err) {
 		out.Problems = append(out.Problems, policyProblemJSON{problem.Line, problem.Column, problem.Text})

@@ -27,9 +27,8 @@ func measuredFleet(t *testing.T, s *granttest.Scene) string {
 	for _, more := range []struct {
 		name, country string
 		at            earth.LatLon
-	}{{"Paris", "FR", earth.LatLon{Lat: 48.86, Lon: 2.35}}, {"Lyon", "FR", earth.LatLon{Lat: 45.76, Lon: 4.84}}, {"London", "GB", earth.LatLon{Lat: 51.51, Lon: -0.13}},
-		{"Madrid", "ES", earth.LatLon{Lat: 40.42, Lon: -3.7}}, {"Warsaw", "PL", earth.LatLon{Lat: 52.23, Lon: 21.01}}, {"Osaka", "JP", earth.LatLon{Lat: 34.69, Lon: 135.5}},
-		{"New York", "US", earth.LatLon{Lat: 40.71, Lon: -74.01}}, {"Milan", "IT", earth.LatLon{Lat: 45.46, Lon: 9.19}}} {
+	}{{"Paris", "FR", earth.LatLon{Lat: 48.86, Lon: 2.35}}, {"London", "GB", earth.LatLon{Lat: 51.51, Lon: -0.13}},
+		{"Warsaw", "PL", earth.LatLon{Lat: 52.23, Lon: 21.01}}, {"Osaka", "JP", earth.LatLon{Lat: 34.69, Lon: 135.5}}} {
 		nodes = append(nodes, dataset.Node{ID: identity.ID(sha256.Sum256([]byte(more.name))).String(), Name: more.name, Country: more.country, At: more.at, Source: "test"})
 	}
 	set, err := dataset.New("fleet", nodes)

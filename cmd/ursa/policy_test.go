@@ -129,6 +129,10 @@ func TestPolicyAuthors(t *testing.T) {
 	if out := ok(t, "policy", "check", signed, "--authors", authors); !strings.Contains(out, "signed by 2 authors (2 needed)") {
 		t.Error(out)
 	}
+	if out := ok(t, "policy", "check", signed, "--authors", authors, "--json"); !strings.Contains(out, `"verified": true`) {
+		t.Error(out)
+	}
+	fails(exitFailed, "not a signed", "policy", "check", europe, "--authors", authors, "--json")
 	if out := ok(t, "policy", "diff", europe, signed); !strings.Contains(out, "the same policy") {
 		t.Error(out)
 	}
