@@ -3,9 +3,11 @@ package story_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -66,12 +68,33 @@ func TestStories(t *testing.T) {
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
-			play(t, file)
+			play(t, file, 0)
 		})
 	}
 }
 
-func play(t *testing.T, file string) {
+// TestStoriesUnderOtherSeeds plays every story with as many other seeds as URSA_SEEDS says: what is expected is about no draw.
+func TestStoriesUnderOtherSeeds(t *testing.T) {
+	n, err := strconv.ParseUint(os.Getenv("URSA_SEEDS"), 10, 32)
+	if err != nil {
+		t.Skip("set URSA_SEEDS to a number of seeds")
+	}
+	files, err := filepath.Glob("../testdata/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seed := range n {
+		for _, file := range files {
+			t.Run(fmt.Sprintf("%s seed %d", filepath.Base(file), seed+2), func(t *testing.T) {
+				t.Parallel()
+				play(t, file, seed+2)
+			})
+		}
+	}
+}
+
+// play plays a story in virtual time, with its own seed or with another.
+func play(t *testing.T, file string, seed uint64) {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -80,6 +103,9 @@ func play(t *testing.T, file string) {
 	s, err := story.Parse(filepath.Base(file), text)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if seed != 0 {
+		s.Seed = seed
 	}
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
