@@ -125,6 +125,7 @@ func kinds(list []monitor.Finding) []monitor.Kind {
 }
 
 func TestAnHonestGateIsSound(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	other := s.NewCore(granttest.Middle, [32]byte{0xdd})
 	s.Enrol(other, 1000)
@@ -155,6 +156,7 @@ func TestAnHonestGateIsSound(t *testing.T) {
 // TestPlantedInTheLedger plants a violation of each kind that the ledger alone
 // can show.
 func TestPlantedInTheLedger(t *testing.T) {
+	t.Parallel()
 	pol, dir := [32]byte{1}, ledger.Leaf{Version: 1, Kind: ledger.KindDirectory, AtUnixMS: 5, Epoch: 1, Object: [32]byte{1}}
 	base := []ledger.Leaf{dir, {Version: 1, Kind: ledger.KindPolicy, AtUnixMS: 6, PolicyHash: pol, Object: pol},
 		{Version: 1, Kind: ledger.KindBurn, AtUnixMS: 7, Units: 10, Object: [32]byte{2}}}
@@ -230,6 +232,7 @@ func rewritten(t testing.TB, k *ledger.Key, n int) string {
 
 // TestPlantedInTheLog: a log that lies about its past, or is broken.
 func TestPlantedInTheLog(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.decide(s.Core, 10, false)
 	_, findings, newest := s.read()
@@ -274,6 +277,7 @@ func TestPlantedInTheLog(t *testing.T) {
 
 // TestPlantedInTheEvidence plants what only opened evidence can show.
 func TestPlantedInTheEvidence(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	first := s.decide(s.Core, 100, false)
 	s.decide(s.Core, 100, false)
@@ -321,6 +325,7 @@ func TestPlantedInTheEvidence(t *testing.T) {
 }
 
 func TestHabitsOfCores(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	for range 8 {
 		s.decide(s.Core, math.MaxUint64, true)
@@ -343,6 +348,7 @@ func TestHabitsOfCores(t *testing.T) {
 // TestCopyOfACore: two gates that do not know of each other serve two copies of
 // one core; whoever reads both sees the fork.
 func TestCopyOfACore(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	st, err := store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "other.db"), store.Options{})
 	if err != nil {
@@ -372,6 +378,7 @@ func TestCopyOfACore(t *testing.T) {
 
 // TestWatch: a reader that stays goes on where it was.
 func TestWatch(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	web := httptest.NewServer(ledger.Handler(s.dir))
 	defer web.Close()
@@ -404,6 +411,7 @@ func TestWatch(t *testing.T) {
 // TestEvidenceBeforeItsLeaf: a copy of the evidence may be a moment ahead of the
 // ledger; when the leaf comes it is compared, and when it does not it is missed.
 func TestEvidenceBeforeItsLeaf(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.decide(s.Core, 10, false)
 	entries, _, _ := s.read()
@@ -422,6 +430,7 @@ func TestEvidenceBeforeItsLeaf(t *testing.T) {
 }
 
 func TestOpenErrors(t *testing.T) {
+	t.Parallel()
 	if _, err := monitor.Open(filepath.Join(t.TempDir(), "none"), nil); err == nil {
 		t.Error("opened a folder that is not there")
 	}

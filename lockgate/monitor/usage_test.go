@@ -46,6 +46,7 @@ func audit(t *testing.T, s *scene, o monitor.Options) monitor.Report {
 // TestOneHall: cores that stand together answer alike; one that stands elsewhere
 // does not, and how many are too many is the reader's to say.
 func TestOneHall(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	cores := []*granttest.Core{s.Core}
 	for i := range byte(3) {
@@ -76,6 +77,7 @@ func TestOneHall(t *testing.T) {
 // TestPoliciesOfTheAuthors: the monitor learns policies from the evidence, and
 // with the authors' files at hand it knows which are theirs.
 func TestPoliciesOfTheAuthors(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.decide(s.Core, 10, false)
 	next := s.Policy
@@ -120,6 +122,7 @@ func (s *scene) plant(l ledger.Leaf) {
 // TestRevocationsIgnored: a gate that noted a list in its ledger and goes on
 // without it is found; one that had it a moment ago is not.
 func TestRevocationsIgnored(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	list := revoke.List{Version: revoke.Version, Epoch: 5, IssuedUnixNS: 1, ExpiresUnixNS: time.Now().Add(time.Hour).UnixNano(),
 		Entries: []revoke.Entry{{Kind: revoke.Tenant, Name: "somebody else", Reason: "left"}}}
@@ -143,6 +146,7 @@ func TestRevocationsIgnored(t *testing.T) {
 
 // TestUsage adds up by hand what the report adds up.
 func TestUsage(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	for range 3 {
 		s.decide(s.Core, 100, false)
@@ -196,6 +200,7 @@ func TestUsage(t *testing.T) {
 
 // TestHostileNames: a tenant's name is anybody's choice, and stays text.
 func TestHostileNames(t *testing.T) {
+	t.Parallel()
 	var r monitor.Report
 	for i := range 20 {
 		r.Usage = append(r.Usage, monitor.Row{Period: fmt.Sprintf("2026-01-%02d", i+1), Core: "c", Tenant: fmt.Sprintf("<script>%d</script>&", i), Touches: "DE", Grants: 1, Units: uint64(i)})
@@ -225,6 +230,7 @@ func TestHostileNames(t *testing.T) {
 // TestWhatIsKept: a log that lies is not remembered as the truth, and what others
 // have seen counts as well.
 func TestWhatIsKept(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.decide(s.Core, 10, false)
 	_, _, first := s.read()
@@ -261,6 +267,7 @@ func TestWhatIsKept(t *testing.T) {
 // TestSkippedAndUnreadable: what is not for this auditor is counted; what should
 // be and cannot be read is a finding.
 func TestSkippedAndUnreadable(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.decide(s.Core, 10, false)
 	entries, _, _ := s.read()
