@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ursa-virtual/ursa/beacon/attest"
 	"github.com/ursa-virtual/ursa/beacon/attest/tpm"
 	"github.com/ursa-virtual/ursa/beacon/attest/tpm/swtpm"
 	"github.com/ursa-virtual/ursa/beacon/attest/tpm/swtpmtest"
@@ -168,6 +169,7 @@ func TestTheRoadOnTPMs(t *testing.T) {
 	}
 
 	s.seals()
+	s.revokes(prove)
 
 	// Somebody extends a register of the running beacon: the next core notices, although the beacon's result is good for an hour.
 	if err := swtpm.Extend(s.machines[0].address, tpm.Extend{PCR: 4, Digest: [32]byte{1}}); err != nil {
@@ -196,6 +198,23 @@ func (s *tpmSite) seals() {
 	}
 	if status, _, errOut := cli(on(beacon, "unseal", s.path("sealed"))...); status != exitFailed || !strings.Contains(errOut, tpm.ErrSealed.Error()) {
 		t.Errorf("on another machine: exit %d, %s", status, errOut)
+	}
+}
+
+// revokes withdraws the beacon's machine, whose result is good for an hour: a core that has the list is not timed by it.
+func (s *tpmSite) revokes(prove []string) {
+	t := s.t
+	draft := fmt.Sprintf(`{"sequence":1,"issued":%q,"expires":%q,"machines":[%q]}`, time.Now().Add(-time.Minute).UTC().Format(time.RFC3339),
+		time.Now().Add(time.Hour).UTC().Format(time.RFC3339), s.machines[0].name)
+	if err := os.WriteFile(s.path("revoke.json"), []byte(draft), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list := s.path("revoked.ursa")
+	ok(t, s.withPass("attest", "revoke", "sign", s.path("revoke.json"), "--key", s.path("keepers", "manifest-1.key"), "--out", list)...)
+	ok(t, s.withPass("attest", "revoke", "sign", list, "--key", s.path("keepers", "manifest-2.key"), "--out", list)...)
+	if status, out, errOut := cli(append(prove, "--attest-revocations", list, "--keepers", s.path("keepers", keepersName))...); status == exitDone ||
+		!strings.Contains(out+errOut, attest.ErrMachineRevoked.Error()) {
+		t.Errorf("a revoked machine: exit %d, %s%s", status, out, errOut)
 	}
 }
 

@@ -36,6 +36,7 @@ import (
 type coreOptions struct {
 	keys                 keyFlags
 	passport             passportFlags
+	inspect              inspectFlags // of beacons, before they time it
 	dir, directory, mode string
 	gates                []string
 	scheme               string
@@ -46,6 +47,7 @@ type coreOptions struct {
 func (o *coreOptions) register(cmd *cobra.Command) {
 	o.keys.register(cmd)
 	o.passport.register(cmd)
+	o.inspect.register(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.dir, "dir", ".", "the core's `DIR`, which 'core init' made")
 	f.StringVar(&o.directory, "directory", "", "`FILE` of the signed directory; read again for every proof")
@@ -208,7 +210,7 @@ func (a *coreAgent) openProver(ctx context.Context, o coreOptions, mode exchange
 		}
 		now := cfg // a copy: the next proof may rest on another directory and another result
 		now.Directory = d.Directory
-		if now.Appraise, err = inspectorOf(trust, d.Directory, history); err != nil {
+		if now.Appraise, err = o.inspect.inspectorOf(trust, d.Directory, history); err != nil {
 			return cfg, err
 		}
 		now.Attestation, _, err = pass.current(ctx, time.Now())

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/ursa-virtual/ursa/beacon/attest"
 	hardware "github.com/ursa-virtual/ursa/beacon/attest/platforms"
 	"github.com/ursa-virtual/ursa/beacon/attest/tpm"
@@ -11,19 +13,38 @@ import (
 	"github.com/ursa-virtual/ursa/topology/directory"
 )
 
+// inspectFlags give a core a revocation list of its own to hold beacons against.
+type inspectFlags struct {
+	revocations string
+	keepers     keepersFlags
+}
+
+func (f *inspectFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.revocations, "attest-revocations", "", "signed revocation list `FILE` ('ursa attest revoke') to hold beacons against; read again for every proof")
+	f.keepers.register(cmd)
+	_ = cmd.Flags().MarkHidden("minimum") // of manifests
+}
+
 // inspectorOf looks at beacons before a core lets itself be timed: their results, and evidence by every platform that the directory
 // has a root of. Intel's word about processors is the appraiser's to hear; here the entry's minimum security version decides. History
 // notices a TPM that was set back between two proofs.
-func inspectorOf(trust trustFile, d *directory.Directory, history *tpm.Clocks) (func(context.Context, prober.Presented) error, error) {
+func (f *inspectFlags) inspectorOf(trust trustFile, d *directory.Directory, history *tpm.Clocks) (func(context.Context, prober.Presented) error, error) {
 	verifiers, err := hardware.Verifiers(d, hardware.Config{History: history, WithoutTCBInfo: true})
 	if err != nil {
 		return nil, err
 	}
-	x, err := attest.NewExaminer(false, verifiers...)
-	if err != nil {
+	i := attest.Inspector{Relying: attest.Relying{Directory: d, Audience: trust.Constellation}}
+	if i.Examiner, err = attest.NewExaminer(false, verifiers...); err != nil {
 		return nil, err
 	}
-	i := attest.Inspector{Examiner: x, Relying: attest.Relying{Directory: d, Audience: trust.Constellation}}
+	if f.revocations != "" {
+		if i.Relying.Revocations, err = f.keepers.revocations(f.revocations); err != nil {
+			return nil, err
+		}
+		if err := i.Examiner.SetRevocations(i.Relying.Revocations); err != nil {
+			return nil, err
+		}
+	}
 	return func(_ context.Context, p prober.Presented) error {
 		_, err := i.Inspect(p.Beacon.ID(), attest.PolicyOf(p.Beacon), p.Result, p.Evidence, p.Nonce, time.Now().UnixNano())
 		return err
