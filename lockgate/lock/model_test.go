@@ -53,11 +53,11 @@ type small struct {
 
 // model explores.
 type model struct {
-	t    *testing.T
-	most int // nonces
-	seen map[small]bool
-	todo []small
-	hard map[string]int // cases by name
+	t     *testing.T
+	most  int // nonces
+	seen  map[small]bool
+	found []small
+	hard  map[string]int // cases by name
 }
 
 func TestModel(t *testing.T) {
@@ -67,9 +67,9 @@ func TestModel(t *testing.T) {
 	}
 	m.visit(small{s: boot(t), w: off})
 	steps := 0
-	for len(m.todo) > 0 {
-		x := m.todo[len(m.todo)-1]
-		m.todo = m.todo[:len(m.todo)-1]
+	for len(m.found) > 0 {
+		x := m.found[len(m.found)-1]
+		m.found = m.found[:len(m.found)-1]
 		steps += m.step(x)
 	}
 	t.Logf("%d nonces: %d states, %d steps, all there are; %v", m.most, len(m.seen), steps, m.hard)
@@ -93,7 +93,7 @@ func (m *model) visit(x small) {
 	}
 	if !m.seen[x] {
 		m.seen[x] = true
-		m.todo = append(m.todo, x)
+		m.found = append(m.found, x)
 	}
 }
 
