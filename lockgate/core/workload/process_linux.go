@@ -292,11 +292,15 @@ func (p *Process) stands() {
 // while the command may run: when the guard froze it in the meantime, the next
 // call thaws it.
 func (p *Process) Thaw() error {
+	if p.ended() {
+		<-p.done // whoever hears of the end here finds it there, too
+		return ErrGone
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.gone:
-		return ErrGone
+		return nil // in this moment; the next call says so
 	case p.fate.lost.Load():
 		return ErrUnguarded
 	case !p.fate.tripped.Swap(false) && p.runs:
