@@ -65,13 +65,13 @@ func (r rows) print(cmd *cobra.Command, asJSON bool) error {
 func instant(unixNS int64) string { return time.Unix(0, unixNS).UTC().Format(time.RFC3339) }
 
 // errUnknownFile reports a file that none of the readers knows.
-var errUnknownFile = errors.New("is neither evidence, an attestation result nor a manifest")
+var errUnknownFile = errors.New("is neither evidence, an attestation result, a manifest nor an enrolment")
 
 func attestShowCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "show FILE",
-		Short:   "Show evidence, an attestation result or a manifest, without believing it",
+		Short:   "Show evidence, an attestation result, a manifest or an enrolment, without believing it",
 		Long:    "Reads the file's form and prints what it claims. No signature is checked: that is 'verify'.",
 		Example: "  ursa attest show evidence.ursa\n  ursa attest show manifest.ursa --json",
 		Args:    cobra.ExactArgs(1),
@@ -88,6 +88,9 @@ func attestShowCommand() *cobra.Command {
 			}
 			if m, signers, err := attest.DecodeManifest(data); err == nil {
 				return manifestRows(m, signers).print(cmd, asJSON)
+			}
+			if r, enroller, err := tpm.DecodeRecord(data); err == nil {
+				return recordRows(r, enroller).print(cmd, asJSON)
 			}
 			return fmt.Errorf("%s %w", args[0], errUnknownFile)
 		},
@@ -119,6 +122,17 @@ func resultRows(x attest.Result, signer identity.ID) rows {
 	r.add("issued", "%s", instant(x.IssuedUnixNS))
 	r.add("expires", "%s", instant(x.ExpiresUnixNS))
 	r.add("appraiser", "%s", signer)
+	return r
+}
+
+func recordRows(x tpm.Record, enroller identity.ID) rows {
+	var r rows
+	r.add("kind", "enrolment of a TPM, not verified")
+	r.add("machine", "%x", x.Machine)
+	r.add("attestation key", "%x", x.AKName)
+	r.add("issued", "%s", instant(x.IssuedUnixNS))
+	r.add("expires", "%s", instant(x.ExpiresUnixNS))
+	r.add("enroller", "%s", enroller)
 	return r
 }
 

@@ -168,6 +168,9 @@ func TestTheRoadOnTPMs(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 
+	if out := ok(t, "attest", "show", s.path("fra", recordName)); !strings.Contains(out, s.machines[0].name) || !strings.Contains(out, "not verified") {
+		t.Error(out)
+	}
 	s.seals()
 	s.revokes(prove)
 

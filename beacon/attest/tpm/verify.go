@@ -154,6 +154,19 @@ func (v *Verifier) Examine(encoded []byte, nowUnixNS int64) (Findings, error) {
 	return f, v.history.advance(record.Machine, f.Clock)
 }
 
+// DecodeRecord reads an enrolment record without verifying it, for showing, and who claims to have signed it.
+func DecodeRecord(encoded []byte) (Record, identity.ID, error) {
+	e, err := identity.DecodeEnvelope(encoded, MaxRecordSize)
+	if err != nil {
+		return Record{}, identity.ID{}, fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	var r Record
+	if err := canon.Unmarshal(e.Payload, &r, MaxRecordSize); err != nil {
+		return Record{}, identity.ID{}, fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	return r, e.Signer, nil
+}
+
 func (v *Verifier) openRecord(encoded []byte, now int64) (Record, identity.ID, error) {
 	e, err := identity.DecodeEnvelope(encoded, MaxRecordSize)
 	if err != nil {
