@@ -51,3 +51,22 @@ func TestGroupsAgainstTheSlowTwin(t *testing.T) {
 		t.Errorf("never more than %d together: the hard case did not happen", together)
 	}
 }
+
+// BenchmarkHalls groups ten thousand cores in five hundred halls, each of which was asked by twelve of forty beacons.
+func BenchmarkHalls(b *testing.B) {
+	var cores []*profile
+	for i := range 10_000 {
+		p := &profile{core: identity.ID{byte(i), byte(i >> 8)}, rtt: map[identity.ID]earth.RTT{}}
+		hall := i % 500
+		for k := range 12 {
+			beacon := (hall + k*3) % 40
+			p.rtt[identity.ID{byte(beacon)}] = earth.RTT(1_000_000 + (hall*1_700_021+beacon*104729)%90_000_000 + i%100*1000)
+		}
+		cores = append(cores, p)
+	}
+	for b.Loop() {
+		if g := grouped(cores); len(g) < 200 || len(g) > 600 {
+			b.Fatal(len(g))
+		}
+	}
+}
