@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -78,15 +79,22 @@ func newSite(t *testing.T, beacons int) testSite {
 	return s
 }
 
-// freePort is an address of this machine on which nobody listens, UDP nor TCP.
+// ports that freePort has given out: two tests of this process never get the same.
+var ports sync.Map
+
+// freePort is an address of this machine on which nobody listens, UDP nor TCP. It lies below the ports that the system gives to
+// sockets without one, or a socket of another test could take it before it is used.
 func freePort(t *testing.T) string {
 	t.Helper()
-	for range 20 {
-		udp, err := net.ListenPacket("udp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	for range 1000 {
+		address := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(22000))
+		if _, taken := ports.LoadOrStore(address, true); taken {
+			continue
 		}
-		address := udp.LocalAddr().String()
+		udp, err := net.ListenPacket("udp", address)
+		if err != nil {
+			continue
+		}
 		tcp, err := net.Listen("tcp", address)
 		_ = udp.Close()
 		if err == nil {
