@@ -5,6 +5,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -249,12 +250,16 @@ func TestAttestRevoke(t *testing.T) {
 func TestUpOnTPMs(t *testing.T) {
 	swtpmtest.Need(t)
 	var got decisionJSON
-	status, out, errOut := cli("up", "--once", "--json", "--attest", "tpm", "--beacons", "3")
+	file := filepath.Join(t.TempDir(), "proof")
+	status, out, errOut := cli("up", "--once", "--json", "--attest", "tpm", "--beacons", "3", "--save-proof", file)
 	if err := json.Unmarshal([]byte(out), &got); err != nil {
 		t.Fatalf("exit %d: %s%s", status, out, errOut)
 	}
 	if got.Attestation != "tpm" || got.Attack != "none" || got.RefusedBy == "attestation" || len(got.Beacons) == 0 {
 		t.Errorf("%s", out)
+	}
+	if out := ok(t, "verify", file); !strings.Contains(out, "core on tpm, beacons ") || strings.Contains(out, " on sim") {
+		t.Errorf("the verdict does not say on what:\n%s", out)
 	}
 	if status, _, errOut := cli("up", "--attest", "abacus"); status != exitUsage || !strings.Contains(errOut, "sim or tpm") {
 		t.Error(status, errOut)

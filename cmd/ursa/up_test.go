@@ -146,7 +146,7 @@ func plainStory(t *testing.T) {
 	if strings.ContainsAny(out, "\x1b\r") {
 		t.Error("control characters without a terminal")
 	}
-	if status, out, errOut := ursa(t, "verify", proof); status != exitDone || !strings.Contains(out, "Inside") {
+	if status, out, errOut := ursa(t, "verify", proof); status != exitDone || !strings.Contains(out, "Inside") || !strings.Contains(out, "sim proves nothing about hardware") {
 		t.Fatalf("status %d: %s%s", status, out, errOut)
 	}
 	whole, err := os.ReadFile(proof)

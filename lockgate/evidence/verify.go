@@ -193,6 +193,9 @@ func (r *Report) compare() error {
 		return fmt.Errorf("%w: the challenge was issued at another time", ErrTimes)
 	}
 	r.step("proof", "%d statements verify, of a committee of %d", len(f.Verified.Facts), len(f.Verified.Asked.Challenge().Committee))
+	if attested := f.Attested(); attested != "" {
+		r.step("attested", "%s", attested)
+	}
 	kind := ""
 	if f.Judged {
 		kind = f.Verdict.Kind().String()
