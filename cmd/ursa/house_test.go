@@ -86,19 +86,21 @@ func TestLeaves(t *testing.T) {
 
 // pure packages read no clock, open no socket or file and draw no global randomness; each for its own reason.
 var pure = map[string]string{
-	"topology/earth":     "geometry has one answer",
-	"topology/atlas":     "a region means the same to the gate and to its auditor; files are handed in",
-	"topology/directory": "an auditor verifies yesterday's directory with yesterday's time",
-	"beacon/statement":   "a proof is judged offline, years later, at a time handed in",
-	"beacon/exchange":    "time is what it measures: `now` comes in with each event, or the clock rule could be bypassed",
-	"calib/audit":        "a conviction must be reproducible by the convicted",
-	"calib/model":        "a fit is a function of its data and seed",
-	"locator/region":     "a theorem has no surroundings",
-	"locator/verdict":    "the gate and the monitor must reach the same verdict from the same bytes",
-	"lockgate/policy":    "a decision is explained by its inputs alone",
-	"simnet/sample":      "what is drawn follows from its key",
-	"simnet/trial":       "an outcome follows from the setup and the core, or it could not be had again",
-	"lockgate/lock":      "small enough for hardware; host time must not be able to prolong a lease",
+	"topology/earth":            "geometry has one answer",
+	"topology/atlas":            "a region means the same to the gate and to its auditor; files are handed in",
+	"topology/directory":        "an auditor verifies yesterday's directory with yesterday's time",
+	"beacon/statement":          "a proof is judged offline, years later, at a time handed in",
+	"beacon/exchange":           "time is what it measures: `now` comes in with each event, or the clock rule could be bypassed",
+	"calib/audit":               "a conviction must be reproducible by the convicted",
+	"calib/model":               "a fit is a function of its data and seed",
+	"locator/region":            "a theorem has no surroundings",
+	"locator/verdict":           "the gate and the monitor must reach the same verdict from the same bytes",
+	"lockgate/policy":           "a decision is explained by its inputs alone",
+	"simnet/sample":             "what is drawn follows from its key",
+	"simnet/trial":              "an outcome follows from the setup and the core, or it could not be had again",
+	"lockgate/lock":             "small enough for hardware; host time must not be able to prolong a lease",
+	"simnet/experiment/file":    "the same text is the same experiment on every machine; files are handed in",
+	"simnet/experiment/summary": "a row follows from the journals alone",
 }
 
 // impure are the doors to the outside world. "time" itself is allowed for its types; reading the clock is looked for in the source.
