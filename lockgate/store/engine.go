@@ -49,9 +49,10 @@ type SQL struct {
 	d     dialect
 	write *sql.DB
 	read  *sql.DB
-	begin beginner // where the writer begins its transactions; owned by the run goroutine
-	pin   *pinned  // the writer's only connection, where the dialect wants one
-	epoch int64    // fencing: fixed at open
+	begin beginner  // where the writer begins its transactions; owned by the run goroutine
+	pin   *pinned   // the writer's only connection, where the dialect wants one
+	kept  *prepared // the readers' statements, where the driver keeps none
+	epoch int64     // fencing: fixed at open
 	queue chan *job
 
 	mu     sync.RWMutex // guards closed against late senders
@@ -183,6 +184,9 @@ func (s *SQL) closeAll() error {
 	var errs []error
 	if s.pin != nil {
 		errs = append(errs, s.pin.close())
+	}
+	if s.kept != nil {
+		errs = append(errs, s.kept.close())
 	}
 	return errors.Join(append(errs, s.write.Close(), s.read.Close())...)
 }
@@ -344,4 +348,9 @@ func (b bound) ExecContext(ctx context.Context, query string, args ...any) (sql.
 }
 
 // reader is where reads go.
-func (s *SQL) reader() bound { return bound{s.read, s.d.bind} }
+func (s *SQL) reader() bound {
+	if s.kept != nil {
+		return bound{s.kept, s.d.bind}
+	}
+	return bound{s.read, s.d.bind}
+}

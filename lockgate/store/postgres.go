@@ -31,7 +31,7 @@ func OpenPostgres(ctx context.Context, dsn string, opt Options) (*SQL, error) {
 		_ = s.write.Close()
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	s.read.SetMaxOpenConns(8)
+	keep(s.read, 8)
 	return s.open(ctx)
 }
 

@@ -29,8 +29,16 @@ func OpenSQLite(ctx context.Context, path string, opt Options) (*SQL, error) {
 		_ = s.write.Close()
 		return nil, err
 	}
-	s.read.SetMaxOpenConns(4)
+	keep(s.read, 4)
+	s.kept = &prepared{db: s.read}
 	return s.open(ctx)
+}
+
+// keep bounds a pool's connections and keeps them open: making one costs more
+// than a read.
+func keep(db *sql.DB, connections int) {
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
 }
 
 // private makes the file before the engine does, readable by its owner only: it

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"sync"
 )
 
 // transaction is what a batch of writes runs in.
@@ -55,9 +56,9 @@ func (p *pinned) Rollback() error {
 	return err
 }
 
-// prepared finds or makes a statement; nil when it cannot be prepared, so that
+// statement finds or makes one; nil when it cannot be prepared, so that
 // running it plainly says why.
-func (p *pinned) prepared(ctx context.Context, query string) *sql.Stmt {
+func (p *pinned) statement(ctx context.Context, query string) *sql.Stmt {
 	if s, ok := p.kept[query]; ok {
 		return s
 	}
@@ -74,7 +75,7 @@ func (p *pinned) prepared(ctx context.Context, query string) *sql.Stmt {
 
 // ExecContext is database/sql's.
 func (p *pinned) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	if s := p.prepared(ctx, query); s != nil {
+	if s := p.statement(ctx, query); s != nil {
 		return s.ExecContext(ctx, args...)
 	}
 	return p.conn.ExecContext(ctx, query, args...)
@@ -82,7 +83,7 @@ func (p *pinned) ExecContext(ctx context.Context, query string, args ...any) (sq
 
 // QueryRowContext is database/sql's.
 func (p *pinned) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	if s := p.prepared(ctx, query); s != nil {
+	if s := p.statement(ctx, query); s != nil {
 		return s.QueryRowContext(ctx, args...)
 	}
 	return p.conn.QueryRowContext(ctx, query, args...)
@@ -90,7 +91,7 @@ func (p *pinned) QueryRowContext(ctx context.Context, query string, args ...any)
 
 // QueryContext is database/sql's.
 func (p *pinned) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if s := p.prepared(ctx, query); s != nil {
+	if s := p.statement(ctx, query); s != nil {
 		return s.QueryContext(ctx, args...)
 	}
 	return p.conn.QueryContext(ctx, query, args...)
@@ -103,4 +104,59 @@ func (p *pinned) close() error {
 		errs = append(errs, s.Close())
 	}
 	return errors.Join(append(errs, p.conn.Close())...)
+}
+
+// prepared is a pool of readers that keeps its statements, for an engine whose
+// driver does not.
+type prepared struct {
+	db   *sql.DB
+	kept sync.Map // from query to *sql.Stmt
+}
+
+// statement finds or makes one; nil when it cannot be prepared, so that running
+// it plainly says why.
+func (p *prepared) statement(ctx context.Context, query string) *sql.Stmt {
+	if s, ok := p.kept.Load(query); ok {
+		return s.(*sql.Stmt)
+	}
+	s, err := p.db.PrepareContext(ctx, query)
+	if err != nil {
+		return nil
+	}
+	if first, loaded := p.kept.LoadOrStore(query, s); loaded {
+		_ = s.Close()
+		return first.(*sql.Stmt)
+	}
+	return s
+}
+
+// ExecContext is database/sql's.
+func (p *prepared) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return p.db.ExecContext(ctx, query, args...)
+}
+
+// QueryRowContext is database/sql's.
+func (p *prepared) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if s := p.statement(ctx, query); s != nil {
+		return s.QueryRowContext(ctx, args...)
+	}
+	return p.db.QueryRowContext(ctx, query, args...)
+}
+
+// QueryContext is database/sql's.
+func (p *prepared) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if s := p.statement(ctx, query); s != nil {
+		return s.QueryContext(ctx, args...)
+	}
+	return p.db.QueryContext(ctx, query, args...)
+}
+
+// close lets the statements go.
+func (p *prepared) close() error {
+	var errs []error
+	p.kept.Range(func(_, s any) bool {
+		errs = append(errs, s.(*sql.Stmt).Close())
+		return true
+	})
+	return errors.Join(errs...)
 }
