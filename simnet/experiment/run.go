@@ -242,7 +242,7 @@ func (b *benches) expect(todo []result.Work) {
 }
 
 // take returns a point's bench, which the first to ask makes.
-func (b *benches) take(point int, make1 func() (Bench, error)) (Bench, error) {
+func (b *benches) take(point int, build func() (Bench, error)) (Bench, error) {
 	b.mu.Lock()
 	s := b.have[point]
 	if s == nil {
@@ -250,7 +250,7 @@ func (b *benches) take(point int, make1 func() (Bench, error)) (Bench, error) {
 		b.have[point] = s
 	}
 	b.mu.Unlock()
-	s.once.Do(func() { s.bench, s.err = make1() })
+	s.once.Do(func() { s.bench, s.err = build() })
 	return s.bench, s.err
 }
 

@@ -334,3 +334,32 @@ func TestEstimatesOfADrawnWorld(t *testing.T) {
 		t.Error("another journal")
 	}
 }
+
+// TestWorldFile: a world's file is read beside the experiment, its own laws hold, and each seed of the experiment is another world.
+func TestWorldFile(t *testing.T) {
+	dir := t.TempDir()
+	text := "ursa_world: 1\nname: two\nseed: 4\nplaces: {builtin: true, countries: [DE]}\n"
+	if err := os.WriteFile(filepath.Join(dir, "w.yaml"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	e, err := file.Parse("e.yaml", []byte(strings.Replace(base, "builtin: public", "file: w.yaml", 1)), file.Options{Set: []string{"seeds=[1, 2]", "policy.permit=DE"},
+		ReadFile: func(name string) ([]byte, error) { return os.ReadFile(filepath.Join(dir, name)) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, p := range e.Points {
+		v, err := bench.Replay(dir, p.Settings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, o, err := v.Try(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, fmt.Sprint(o.Shortest, v.Beacons()[0].Place.At))
+	}
+	if found[0] == found[1] {
+		t.Errorf("two seeds, one world: %s", found[0])
+	}
+}
