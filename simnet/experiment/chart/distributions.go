@@ -1,7 +1,9 @@
 package chart
 
 import (
+	"fmt"
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -19,6 +21,12 @@ func distributions(s *result.Set) (out []*Picture, err error) {
 		by = a.X
 	}
 	rows := summary.Collapse(s, summary.Pooled(s), by)
+	note := ""
+	if last := summary.Distinct(s, by); len(rows) > maxCurves && len(last) > 0 { // the end of what is varied, rather than some of all
+		at := last[len(last)-1]
+		rows = slices.DeleteFunc(rows, func(r summary.Row) bool { return r.Value(s, by) != at })
+		note = fmt.Sprintf(" Of %s only %s is drawn.", summary.Short(by), at)
+	}
 	for _, d := range []struct {
 		name, title, x string
 		of             func(t *result.Tally) *result.Histogram
@@ -56,7 +64,7 @@ func distributions(s *result.Set) (out []*Picture, err error) {
 		}
 		p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = lo*0.9, hi*1.1, 0, 1
 		p.Legend.Top, p.Legend.Left = true, true
-		out = append(out, &Picture{Name: d.name, Caption: "Read off bins of 3.7 %.", plot: p, width: width, height: height})
+		out = append(out, &Picture{Name: d.name, Caption: "Read off bins of 3.7 %." + note, plot: p, width: width, height: height})
 	}
 	return out, nil
 }
