@@ -249,6 +249,7 @@ func TestAttestRevoke(t *testing.T) {
 
 func TestUpOnTPMs(t *testing.T) {
 	swtpmtest.Need(t)
+	t.Parallel()
 	var got decisionJSON
 	file := filepath.Join(t.TempDir(), "proof")
 	status, out, errOut := cli("up", "--once", "--json", "--attest", "tpm", "--beacons", "3", "--save-proof", file)
