@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
+	"time"
 )
 
 // Step names a point inside a transaction, for fault injection.
@@ -115,10 +117,11 @@ func (s *SQL) open(ctx context.Context) (*SQL, error) {
 // gate is to shut out another, raises the fencing epoch, all in one transaction.
 func (s *SQL) takeOver(ctx context.Context) error {
 	var err error
-	for range maxTries {
+	for try := range maxTries {
 		if err = s.tryTakeOver(ctx); err == nil || s.d.retry == nil || !s.d.retry(err) {
 			return err
 		}
+		pause(try)
 	}
 	return err
 }
@@ -235,7 +238,13 @@ func (s *SQL) run() {
 }
 
 // maxTries bounds how often a transaction is tried again that met another one.
-const maxTries = 50
+const maxTries = 100
+
+// pause lets the other gate finish before a transaction that met its is tried
+// again: longer each time, and never as long as the other one pauses.
+func pause(try int) {
+	time.Sleep(rand.N(min(time.Millisecond<<min(try, 10), 50*time.Millisecond)))
+}
 
 // commit runs a batch in one transaction. A job that a check refuses has
 // written nothing and only fails itself; a job that fails while writing takes
@@ -244,13 +253,14 @@ const maxTries = 50
 // gate's, is run again from its first check.
 func (s *SQL) commit(batch []*job) {
 	var err error
-	for range maxTries {
+	for try := range maxTries {
 		for _, j := range batch {
 			j.err = nil
 		}
 		if err = s.try(batch); err == nil || s.d.retry == nil || !s.d.retry(err) {
 			break
 		}
+		pause(try)
 	}
 	if err == nil {
 		return
