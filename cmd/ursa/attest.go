@@ -349,7 +349,7 @@ func enrol(m *tpm.Machine, e *tpm.Enroller) ([]byte, error) {
 
 func attestCollectCommand() *cobra.Command {
 	var about aboutFlags
-	var platform, record, ownLog, firmwareLog, vcek, address, out string
+	var platform, record, ownLog, firmwareLog, vcek, address, beacon, out string
 	var issuers []string
 	cmd := &cobra.Command{
 		Use:   "collect",
@@ -370,7 +370,7 @@ func attestCollectCommand() *cobra.Command {
 			var a attest.Attester
 			switch attest.Platform(platform) {
 			case attest.TPM:
-				a, err = measuredTPM(tpm.Config{Address: address, FirmwareLog: firmwareLog, OwnLog: ownLog}, record, issuers)
+				a, err = measuredTPM(tpm.Config{Address: address, FirmwareLog: firmwareLog, OwnLog: ownLog}, record, issuers, beacon)
 			case attest.SEVSNP:
 				m := snp.Machine{}
 				if vcek != "" {
@@ -398,13 +398,14 @@ func attestCollectCommand() *cobra.Command {
 	cmd.Flags().StringVar(&record, "record", "", "tpm: enrolment record `FILE`")
 	cmd.Flags().StringVar(&ownLog, "own-log", "", "tpm: `FILE` that remembers what was measured since the boot; must not outlive one")
 	cmd.Flags().StringVar(&firmwareLog, "firmware-log", "", "tpm: `FILE` of the firmware's log, if it is not the kernel's")
+	cmd.Flags().StringVar(&beacon, "beacon", "", "tpm: a beacon's `DIR`: its clock source and configured place are measured too")
 	cmd.Flags().StringVar(&vcek, "vcek", "", "sev-snp: `FILE` with the chip's certificate, DER, if the host does not give it")
 	cmd.Flags().StringVar(&out, "out", "", "`FILE` for the evidence")
 	return cmd
 }
 
-// measuredTPM opens the TPM and measures this program. The way to the TPM is closed when the process ends.
-func measuredTPM(c tpm.Config, record string, issuers []string) (*tpm.Machine, error) {
+// measuredTPM opens the TPM and measures this program and, for a beacon, its configuration. The way to the TPM is closed when the process ends.
+func measuredTPM(c tpm.Config, record string, issuers []string, beacon string) (*tpm.Machine, error) {
 	if record == "" {
 		return nil, usagef("evidence of a TPM: say --record FILE, as 'ursa attest enrol' writes it")
 	}
@@ -416,7 +417,23 @@ func measuredTPM(c tpm.Config, record string, issuers []string) (*tpm.Machine, e
 	if err != nil {
 		return nil, err
 	}
-	return m, measureProgram(m)
+	if err := measureProgram(m); err != nil || beacon == "" {
+		return m, err
+	}
+	configuration, err := beaconConfiguration(beacon)
+	if err != nil {
+		return nil, err
+	}
+	return m, measureConfiguration(m, configuration)
+}
+
+// measureConfiguration extends a beacon's configuration into the TPM.
+func measureConfiguration(m *tpm.Machine, c *attest.Configuration) error {
+	encoded, err := c.Encode()
+	if err != nil {
+		return err
+	}
+	return m.Measure(tpm.Event{Type: tpm.EventConfiguration, Data: encoded})
 }
 
 // measureProgram extends this program into the TPM.

@@ -172,6 +172,7 @@ func TestTheRoadOnTPMs(t *testing.T) {
 	if out := ok(t, "attest", "show", s.path("fra", recordName)); !strings.Contains(out, s.machines[0].name) || !strings.Contains(out, "not verified") {
 		t.Error(out)
 	}
+	s.byHand(public.ID.String(), manifest, keepers)
 	s.seals()
 	s.revokes(prove)
 
@@ -186,6 +187,33 @@ func TestTheRoadOnTPMs(t *testing.T) {
 	if status, _, errOut := cli(s.attesting(0, "beacon", "serve", "--dir", s.path("fra"), "--listen", s.beacon, "--metrics", "")...); status != exitFailed ||
 		!strings.Contains(errOut, tpm.ErrLogReplay.Error()) {
 		t.Errorf("it is appraised no more: exit %d, %s", status, errOut)
+	}
+}
+
+// byHand makes the beacon's result by files: what is measured then is what the directory expects.
+func (s *tpmSite) byHand(id, manifest, keepers string) {
+	t, h := s.t, s.machines[0]
+	about := []string{"--subject", id, "--nonce", s.nonce}
+	ok(t, append([]string{"attest", "collect", "--platform", "tpm", "--tpm", h.address, "--issuer", s.path("issuer.pem"), "--firmware-log", h.log,
+		"--own-log", h.own, "--beacon", s.path("fra"), "--record", s.path("fra", recordName), "--out", s.path("by-hand.ursa")}, about...)...)
+	ok(t, s.withPass(append([]string{"attest", "appraise", s.path("by-hand.ursa"), "--manifest", manifest, "--keepers", keepers, "--key", s.path("judge", appraiserKeyName),
+		"--audience", "test", "--root", s.path("root.pem"), "--enroller", s.path("judge", appraiserPublicName), "--out", s.path("result.ursa")}, about...)...)...)
+	trust, err := readTrust(s.path("dir", trustName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := trust.openDirectory(s.path("dir", directoryName), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := os.ReadFile(s.path("result.ursa"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := d.Beacons[0]
+	if _, err := attest.VerifyResult(result, attest.Relying{Directory: d.Directory, Policy: attest.PolicyOf(entry), Subject: entry.ID(), Audience: "test",
+		NowUnixNS: time.Now().UnixNano()}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -144,11 +144,7 @@ func (m *machineFlags) openTPM(ctx context.Context, out *ownMachine, dir string,
 		return err
 	}
 	if c != nil {
-		encoded, err := c.Encode()
-		if err != nil {
-			return err
-		}
-		if err := out.tpm.Measure(tpm.Event{Type: tpm.EventConfiguration, Data: encoded}); err != nil {
+		if err := measureConfiguration(out.tpm, c); err != nil {
 			return err
 		}
 		out.configured = true

@@ -97,11 +97,7 @@ func (s *softTPMs) Machine(ctx context.Context, n int, c *attest.Configuration) 
 		return nil, none, [32]byte{}, err
 	}
 	if c != nil {
-		encoded, err := c.Encode()
-		if err == nil {
-			err = m.Measure(tpm.Event{Type: tpm.EventConfiguration, Data: encoded})
-		}
-		if err != nil {
+		if err := measureConfiguration(m, c); err != nil {
 			return nil, none, [32]byte{}, err
 		}
 	}
