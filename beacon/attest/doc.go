@@ -2,10 +2,10 @@
 //
 //	attester   beacon or core    makes Evidence bound to its identity and a nonce
 //	appraiser  Appraiser         verifies it, compares it with reference values, signs a Result
-//	relying    beacon, gate      VerifyResult: the only road to an Appraised fact
+//	relying    core, gate        VerifyResult: the only road to an Appraised fact; Inspector: that, and evidence seen with one's own eyes
 //
 // What it believes: verifying is not validating. A report of a machine in debug mode has a perfectly good signature, so after a
-// platform's verifier has checked signatures and chains, one list of rules for all platforms decides (see Appraiser.Appraise).
+// platform's verifier has checked signatures and chains, one list of rules for all platforms decides (see Examiner.Examine).
 // Attestation says what runs, never where: positions come from the directory.
 //
 // What it promises: evidence is bound to one identity and one nonce by report data = Hash("report data", id, nonce), so that

@@ -22,6 +22,8 @@
 // manufacturer's roots whose PCRs it extends as it likes: a discrete TPM moved to a mainboard of the attacker's does exactly that.
 // Enrolment therefore names the machine, and who enrols looks at the machine.
 //
-// Ways to a TPM: the kernel's resource manager (/dev/tpmrm0) and sockets of swtpm ("unix:PATH", "tcp:HOST:PORT"). There is no
+// Secrets may be sealed to the registers (Machine.Seal): this machine alone gives them out, to this program.
+//
+// Ways to a TPM: the kernel's resource manager (/dev/tpmrm0) and sockets of swtpm ("unix:PATH", "tcp:HOST:PORT"); package swtpm runs such. There is no
 // in-process simulator: those that exist need a C compiler.
 package tpm
