@@ -55,7 +55,11 @@ func run(t testing.TB, e *file.Experiment, workers int) []byte {
 func TestRealTrialsAreTheSameAnywhere(t *testing.T) {
 	e := parse(t, base+"adversary: {name: lying-short}\nsweep: {policy.f: [0, 1], adversary.strength: [0, 1]}\n", "cores.who=both")
 	want := run(t, e, 1)
-	for _, procs := range []int{1, 2, 8} {
+	counts := []int{1, 2, 8}
+	if testing.Short() {
+		counts = counts[2:]
+	}
+	for _, procs := range counts {
 		before := runtime.GOMAXPROCS(procs)
 		got := run(t, e, 0)
 		runtime.GOMAXPROCS(before)

@@ -220,6 +220,9 @@ func TestPerTownFollowsF(t *testing.T) {
 
 // TestReadyExperiments: every file in docs/experiments is one.
 func TestReadyExperiments(t *testing.T) {
+	if testing.Short() {
+		t.Skip("sixty regions of the atlas; nothing here is concurrent")
+	}
 	files, err := filepath.Glob("../../../docs/experiments/*.yaml")
 	if err != nil || len(files) < 6 {
 		t.Fatalf("%v %v", files, err)

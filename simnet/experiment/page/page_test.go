@@ -71,6 +71,9 @@ var outside = regexp.MustCompile(`(?i)(<[^>]*\b(src|srcset|action|poster|data|fo
 
 // TestThePageOpensOffline: nothing is fetched, nothing runs, and what was given as text is text.
 func TestThePageOpensOffline(t *testing.T) {
+	if testing.Short() {
+		t.Skip("drawing takes its time; nothing here is concurrent")
+	}
 	html := write(t, full("sound"))
 	if found := outside.FindString(html); found != "" {
 		at := strings.Index(html, found)
@@ -96,6 +99,9 @@ func TestThePageOpensOffline(t *testing.T) {
 
 // TestIdsAreOwn: no two drawings in the page share an id.
 func TestIdsAreOwn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("drawing takes its time; nothing here is concurrent")
+	}
 	ids := regexp.MustCompile(`\bid="([^"]*)"`).FindAllString(write(t, full("")), -1)
 	slices.Sort(ids)
 	if unique := len(slices.Compact(slices.Clone(ids))); unique != len(ids) {
@@ -105,6 +111,9 @@ func TestIdsAreOwn(t *testing.T) {
 
 // TestPicturesAreWhole: every kind is drawn, as XML that parses and as PNG that decodes, the same each time.
 func TestPicturesAreWhole(t *testing.T) {
+	if testing.Short() {
+		t.Skip("drawing takes its time; nothing here is concurrent")
+	}
 	var names []string
 	pictures, err := chart.All(full(""))
 	if err != nil {
