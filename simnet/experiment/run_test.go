@@ -162,9 +162,10 @@ func TestShardsMergeToTheSame(t *testing.T) {
 func TestAKillKeepsWhatIsDone(t *testing.T) {
 	e, dir := parse(t, small), t.TempDir()
 	ctx, kill := context.WithCancel(t.Context())
-	var chunks atomic.Int32
-	_, err := experiment.Run(ctx, e, experiment.Options{Dir: dir, Bench: roll, Build: "test", Progress: func(experiment.Progress) {
-		if chunks.Add(1) == 3 {
+	var done atomic.Int32
+	some := func(_ context.Context, s file.Settings) (experiment.Bench, error) { return slow{dice{s}}, nil }
+	_, err := experiment.Run(ctx, e, experiment.Options{Dir: dir, Bench: some, Build: "test", Progress: func(experiment.Progress) {
+		if done.Add(1) == 3 {
 			kill()
 		}
 	}})
@@ -174,6 +175,17 @@ func TestAKillKeepsWhatIsDone(t *testing.T) {
 	if got, want := runAll(t, e, experiment.Options{Dir: dir}), runAll(t, e, experiment.Options{Dir: t.TempDir()}); !bytes.Equal(got, want) {
 		t.Error("another journal after the kill")
 	}
+}
+
+// slow finishes the first three chunks, and no other before it is told to end.
+type slow struct{ dice }
+
+func (s slow) Chunk(ctx context.Context, w result.Work) (result.Chunk, error) {
+	if w.Chunk >= 3 {
+		<-ctx.Done()
+		return result.Chunk{}, ctx.Err()
+	}
+	return s.dice.Chunk(ctx, w)
 }
 
 var errBroken = errors.New("broken")
