@@ -197,7 +197,8 @@ func (s *SQL) Leaves(ctx context.Context, from, to uint64) ([]Leaf, error) {
 
 // Check walks the whole chain, and the debits against the answers given: the
 // chips' spending, the cores' grants and the requests must add up to the same
-// units, and every answer must have its leaf and its consumed nonces.
+// units, the buckets' hours must hold them, and every answer must have its leaf
+// and its consumed nonces.
 func (s *SQL) Check(ctx context.Context) error {
 	raw, err := s.read.BeginTx(ctx, s.d.check)
 	if err != nil {
@@ -208,7 +209,7 @@ func (s *SQL) Check(ctx context.Context) error {
 	if err := checkChain(ctx, tx); err != nil {
 		return err
 	}
-	for _, c := range []struct{ what, query string }{
+	for _, c := range append([]struct{ what, query string }{
 		{"a chip's spending is not what its cores were granted and have burnt", `SELECT count(*) FROM chip h WHERE spent <>
 			(SELECT coalesce(sum(r.units), 0) FROM request r JOIN core c ON c.id = r.core WHERE c.chip = h.id AND r.burnt = 0) +
 			(SELECT coalesce(sum(c.gone_units), 0) FROM core c WHERE c.chip = h.id) +
@@ -223,7 +224,7 @@ func (s *SQL) Check(ctx context.Context) error {
 		{"answers and challenge nonces differ in number", `SELECT abs((SELECT count(*) FROM request) - (SELECT count(*) FROM nonce))`},
 		{"answers ever given and lock nonces differ in number", `SELECT CAST(abs((SELECT count(*) FROM request) + (SELECT coalesce(sum(gone), 0) FROM core) -
 			(SELECT count(*) FROM lock_nonce)) AS BIGINT)`},
-	} {
+	}, bucketChecks...) {
 		var n int64
 		if err := tx.QueryRowContext(ctx, c.query).Scan(&n); err != nil {
 			return fmt.Errorf("store: cannot check: %w", err)

@@ -22,6 +22,11 @@ func TestMigratesVersion1(t *testing.T) {
 		if err := s.Check(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		drawn, err := s.Drawn(t.Context(), store.Draw{Tenant: "t", AtUnixNS: 1, Budgets: []store.Budget{
+			{Of: store.OfFleet, Hours: 24, Units: 1}, {Of: store.OfTenant, Hours: 1, Units: 1}}})
+		if err != nil || drawn[0] != 10 || drawn[1] != 10 {
+			t.Fatalf("what was drawn before is not counted: %v %v", drawn, err)
+		}
 		if r, err := s.Grant(t.Context(), g); err != nil || !r.Repeated || string(r.Response) != "lease 1" {
 			t.Fatalf("%+v %v", r, err)
 		}

@@ -170,3 +170,10 @@ func TestPostgresFaultsInPairs(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestTwoGatesOneBucket: two gates on one database never release more than a
+// bucket holds.
+func TestTwoGatesOneBucket(t *testing.T) {
+	dsn := schemaDSN(t)
+	storetest.Race(t, openPG(t, dsn, store.Options{}), openPG(t, dsn, store.Options{}))
+}

@@ -9,7 +9,8 @@ import (
 // Prune forgets answers that nobody can ask for again, each with its challenge
 // nonce: those given before an instant, except each core's newest, at most limit
 // of them (which must be positive) in one transaction. Their units stay in the
-// accounts, their leaves in the ledger, their lock nonces for good.
+// accounts, their leaves in the ledger, their lock nonces for good. What buckets
+// counted goes two days before the instant, which must not lie in the future.
 //
 // What this asks of its caller: a challenge of before the instant must not be
 // answerable any more for another reason than that its nonce is remembered here.
@@ -34,6 +35,9 @@ const old = `SELECT r.leaf FROM request r JOIN core c ON c.id = r.core WHERE r.a
 
 func (t *txn) prune(before int64, limit int) (int, error) {
 	ctx := context.Background()
+	if err := t.pruneBuckets(before); err != nil {
+		return 0, err
+	}
 	var n int
 	if err := t.tx.QueryRowContext(ctx, `SELECT count(*) FROM (`+old+`) AS old`, before, limit).Scan(&n); err != nil {
 		return 0, fmt.Errorf("store: cannot read answers: %w", err)

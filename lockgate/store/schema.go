@@ -48,6 +48,15 @@ CREATE UNIQUE INDEX request_leaf ON request(leaf);
 CREATE TABLE challenge (core BLOB PRIMARY KEY REFERENCES core(id), nonce BLOB NOT NULL, envelope BLOB NOT NULL,
   lock_nonce BLOB NOT NULL, issued INTEGER NOT NULL, ttl INTEGER NOT NULL, request BLOB, refused TEXT NOT NULL,
   reason TEXT NOT NULL, CHECK (length(nonce) = 32 AND length(lock_nonce) = 32)) STRICT, WITHOUT ROWID;`,
+	// 3: what tenants, policies and the fleet draw is counted by the hour of UTC.
+	// The answers that are there say what was drawn before, but not under which
+	// policy.
+	`CREATE TABLE bucket (kind TEXT NOT NULL, name TEXT NOT NULL, hour INTEGER NOT NULL, units INTEGER NOT NULL,
+  PRIMARY KEY (kind, name, hour), CHECK (units >= 0)) STRICT, WITHOUT ROWID;
+INSERT INTO bucket (kind, name, hour, units) SELECT 'fleet', '', at / 3600000000000, CAST(sum(units) AS BIGINT)
+  FROM request GROUP BY at / 3600000000000;
+INSERT INTO bucket (kind, name, hour, units) SELECT 'tenant', c.tenant, r.at / 3600000000000, CAST(sum(r.units) AS BIGINT)
+  FROM request r JOIN core c ON c.id = r.core GROUP BY c.tenant, r.at / 3600000000000;`,
 }
 
 // schemaVersion is what this program writes.

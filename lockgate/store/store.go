@@ -6,7 +6,9 @@
 // the chip is debited, the gate's nonce and the lock's nonce are consumed, the
 // ledger has its leaf) or nothing has. A retry of the same request finds the
 // identical bytes. The debit never exceeds the budget, which hangs on the chip
-// and not on the core, so enrolling a chip twice doubles nothing.
+// and not on the core, so enrolling a chip twice doubles nothing. What a tenant, a
+// policy and the fleet draw is counted by the hour in the same transaction, and a
+// grant that any [Budget] does not hold is refused there, however many gates write.
 //
 // What it believes: that fsync means what it says. When a commit fails nobody
 // can know whether it was applied; the error says so ([ErrUncertain]) and a
@@ -128,6 +130,8 @@ type Grant struct {
 	Used        lock.Units // from the lock's usage report
 	Redeemed    uint64     // from the lock's usage report
 	Burn        [16]byte   // the burn that pays for it; zero: the chip's wallet does
+	Policy      string     // name of the policy, whose bucket it draws on; empty: of none
+	Budgets     []Budget   // that its windows must not exceed
 	ProofHash   [32]byte   // the core's next proof has to name it
 	PrevProof   [32]byte   // what this proof named
 	Response    []byte     // the already wrapped and signed answer
@@ -183,6 +187,9 @@ type Store interface {
 	Burn(ctx context.Context, b Burn) (Burnt, error)
 	// Burnt reads a core's burn. ErrUnknownBurn when there is none.
 	Burnt(ctx context.Context, core [32]byte, id [16]byte) (Burnt, error)
+	// Drawn is what was drawn so far on the bucket of each budget, in the window
+	// that holds the instant.
+	Drawn(ctx context.Context, d Draw) ([]lock.Units, error)
 	// Consumed says whether a challenge nonce was used for a grant.
 	Consumed(ctx context.Context, nonce [32]byte) (bool, error)
 	// Ask keeps a core's newest challenge, for other gates on this store; the one
@@ -245,7 +252,7 @@ func (g Grant) validate() error {
 	case g.Redeemed > g.PrevSeq || g.LockSeq <= g.PrevSeq || g.LockSeq > uint64(maxCount):
 		return ErrSequence
 	}
-	return nil
+	return g.draw("of the account").problem()
 }
 
 func (a Account) validate() error {

@@ -110,7 +110,11 @@ func (t *txn) grant(g Grant) (Result, error) {
 	if err := t.allowed(g, a, more[1] > 0, more[2] > 0, left(a, more[3])); err != nil {
 		return Result{}, err
 	}
-	return t.write(g)
+	d := g.draw(a.Tenant)
+	if err := t.budgeted(d, g.Units); err != nil {
+		return Result{}, err
+	}
+	return t.write(g, d)
 }
 
 // allowed holds the checks that only the transaction can make, because a grant
@@ -263,7 +267,7 @@ func (t *txn) deposit(d Deposit) (uint64, error) {
 	return i, t.exec(StepRequest, `INSERT INTO deposit VALUES (?, ?, ?, ?, ?, ?)`, d.ID[:], d.Chip[:], int64(d.Units), d.NotBeforeNS, int64(i), d.AtUnixNS)
 }
 
-func (t *txn) write(g Grant) (Result, error) {
+func (t *txn) write(g Grant, d Draw) (Result, error) {
 	fromBurn := g.Burn != [16]byte{}
 	debit := write{StepDebit, `UPDATE chip SET spent = spent + ? WHERE id = ?`, []any{int64(g.Units), g.Chip[:]}}
 	if fromBurn { // the wallet paid when it was burnt
@@ -274,7 +278,7 @@ func (t *txn) write(g Grant) (Result, error) {
 		return Result{}, err
 	}
 	sum := sha256.Sum256(g.Response)
-	list := []write{debit,
+	list := []write{debit, d.charge(g.Units),
 		{StepDebit, `UPDATE core SET last_seq = ?, last_units = ?, granted = granted + ?, accepted = ?, used = ?,
 			redeemed = ?, last_at = ?, last_proof = ?, prev_proof = ? WHERE id = ?`,
 			[]any{int64(g.LockSeq), int64(g.Units), int64(g.Units), int64(g.Accepted), int64(g.Used),

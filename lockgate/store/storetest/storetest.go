@@ -62,6 +62,9 @@ func Run(t *testing.T, open func(testing.TB) store.Store) {
 		{"challenges are shared, one for a core, one attempt each", challenges},
 		{"pruning forgets answers and permits no second grant", pruned},
 		{"all accounts are listed", accounts},
+		{"buckets hold tenants, policies and the fleet", buckets},
+		{"buckets never overflow", huge},
+		{"many draw on one bucket at once, never more than it holds", race},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := open(t)
