@@ -16,7 +16,8 @@
 // What an attacker may do: be the gate, and seal anything. He cannot make beacons'
 // or cores' signatures, so he cannot show an inside verdict for a core that was
 // not inside. He can invent the numbers that only a gate knows, the age of a
-// challenge and a core's account; the ledger is there for what he grants.
+// challenge, a core's account and what buckets have released; the ledger is there
+// for what he grants.
 package evidence
 
 import (
@@ -28,6 +29,7 @@ import (
 	"github.com/ursa-virtual/ursa/beacon/statement"
 	"github.com/ursa-virtual/ursa/lockgate/grant"
 	"github.com/ursa-virtual/ursa/lockgate/lock"
+	"github.com/ursa-virtual/ursa/lockgate/policy"
 	"github.com/ursa-virtual/ursa/lockgate/store"
 	"github.com/ursa-virtual/ursa/topology/identity"
 	"github.com/ursa-virtual/ursa/topology/identity/canon"
@@ -82,6 +84,14 @@ type Account struct {
 	PrevProof [32]byte `cbor:"9,keyasint"`
 	LastAtNS  int64    `cbor:"10,keyasint"`
 	Tenant    string   `cbor:"11,keyasint"`
+	Drawn     []Drawn  `cbor:"12,keyasint,omitempty"` // on the buckets of the policy's budgets; absent: it has none
+}
+
+// Drawn is what a bucket had released before; see policy.Drawn.
+type Drawn struct {
+	Of    policy.Bucket `cbor:"1,keyasint"`
+	Per   policy.Window `cbor:"2,keyasint"`
+	Units uint64        `cbor:"3,keyasint"`
 }
 
 // Decision is what the gate came to.
@@ -184,7 +194,11 @@ func (r Request) grant() grant.Request {
 
 func accountOf(rec grant.Record) Account {
 	a := rec.Account
-	return Account{Chip: a.Chip, Available: uint64(rec.Available), LastSeq: a.LastSeq, LastUnits: uint64(a.LastUnits),
+	var drawn []Drawn
+	for _, d := range rec.Drawn {
+		drawn = append(drawn, Drawn{d.Of, d.Per, uint64(d.Units)})
+	}
+	return Account{Drawn: drawn, Chip: a.Chip, Available: uint64(rec.Available), LastSeq: a.LastSeq, LastUnits: uint64(a.LastUnits),
 		Accepted: uint64(a.Accepted), Used: uint64(a.Used), Redeemed: a.Redeemed, LastProof: a.LastProof, PrevProof: a.PrevProof, LastAtNS: a.LastAtNS, Tenant: a.Tenant}
 }
 
@@ -204,6 +218,15 @@ func (b Bundle) Asked() grant.Request { return b.Request.grant() }
 
 // Available is what paid for it.
 func (b Bundle) Available() lock.Units { return lock.Units(b.Account.Available) }
+
+// Drawn is what the buckets had released before.
+func (b Bundle) Drawn() []policy.Drawn {
+	var out []policy.Drawn
+	for _, d := range b.Account.Drawn {
+		out = append(out, policy.Drawn{Of: d.Of, Per: d.Per, Units: lock.Units(d.Units)})
+	}
+	return out
+}
 
 // Known is what the gate knew of the core's account.
 func (b Bundle) Known() store.Account {

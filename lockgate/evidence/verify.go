@@ -176,7 +176,7 @@ func (r *Report) decide() error {
 	// is expected from the file.
 	x.Gate, x.Core, x.PolicyHash = b.Gate.ID(), b.Request.Core, policyHash
 	r.Finding = grant.Decide(grant.Case{Request: b.Asked(), Account: b.Known(), Expect: x, Policy: stands,
-		Permit: area, Touching: atlas.CountriesTouching, Doubt: b.Decision.Doubt, Age: b.Decision.Age(), Available: b.Available(), Revoked: r.Revoked})
+		Permit: area, Touching: atlas.CountriesTouching, Doubt: b.Decision.Doubt, Age: b.Decision.Age(), Available: b.Available(), Drawn: b.Drawn(), Revoked: r.Revoked})
 	return r.compare()
 }
 

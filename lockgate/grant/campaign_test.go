@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/ursa-virtual/ursa/lockgate/grant"
 	"github.com/ursa-virtual/ursa/lockgate/grant/granttest"
@@ -21,7 +22,7 @@ import (
 // transaction fails at times, not applied or applied but said to have failed; at
 // times the process dies there, and another gate opens what lies on the disk; at
 // times the core loses the answer, and asks again. After each round: the retry
-// has the same bytes, the debit is exact, every release has its leaf, and no
+// has the same bytes, the debit is exact, of the wallet and of every bucket, every release has its leaf, and no
 // lock nonce has two. URSA_CAMPAIGN sets the number of rounds.
 func TestCampaign(t *testing.T) {
 	rounds := 50
@@ -33,7 +34,8 @@ func TestCampaign(t *testing.T) {
 	const seed = 20261121
 	t.Logf("seed %d, %d rounds", seed, rounds)
 	c := &campaign{t: t, rng: rand.New(rand.NewPCG(seed, 6)), path: filepath.Join(t.TempDir(), "gate.db")}
-	c.s = granttest.New(t, granttest.WithStore(c.path, store.Options{Fault: c.fault}), granttest.WithGate(func(g *grant.Config) { g.Ledger = c }))
+	c.since = time.Now()
+	c.s = granttest.New(t, bounded(roomy...), granttest.WithStore(c.path, store.Options{Fault: c.fault}), granttest.WithGate(func(g *grant.Config) { g.Ledger = c }))
 	for c.round = range rounds {
 		c.play()
 	}
@@ -53,6 +55,7 @@ type campaign struct {
 	s     *granttest.Scene
 	path  string
 	round int
+	since time.Time
 
 	armed bool   // faults happen
 	dying string // where the process died: an image of the disk there
@@ -195,4 +198,5 @@ func (c *campaign) settle(r grant.Request, lease []byte) {
 	if err != nil || a.Spent != c.granted {
 		c.t.Fatalf("round %d: %d spent, %d granted, %v", c.round, a.Spent, c.granted, err)
 	}
+	allDrew(c.t, c.s.Store, c.since, c.s.Policy.Name, c.granted)
 }

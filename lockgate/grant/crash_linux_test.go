@@ -266,16 +266,18 @@ func (c *crash) settle(st *store.SQL) {
 	if err := st.Check(ctx); err != nil {
 		c.t.Fatal(err)
 	}
-	spent := map[[32]byte]lock.Units{}
+	spent, all := map[[32]byte]lock.Units{}, lock.Units(0)
 	for a, err := range st.Accounts(ctx) {
 		if err != nil || a.Granted != c.granted[a.Core] {
 			c.t.Fatalf("core %x was granted %d, its account says %d (%v)", a.Core[:4], c.granted[a.Core], a.Granted, err)
 		}
 		spent[a.Chip] += a.Granted
+		all += a.Granted
 		if a.Spent < spent[a.Chip] {
 			c.t.Fatalf("chip %x: %d spent, %d granted", a.Chip[:1], a.Spent, spent[a.Chip])
 		}
 	}
+	allDrew(c.t, st, time.Unix(0, c.bill.AtUnixNS), c.s.Policy.Name, all)
 	head, err := st.Head(ctx)
 	if err != nil {
 		c.t.Fatal(err)

@@ -39,6 +39,9 @@ type Case struct {
 	// Available is what pays for it: the chip's wallet, or what is left of the
 	// burn that the request names.
 	Available lock.Units
+	// Drawn is what was drawn so far, in the windows of the decision, on the buckets
+	// of the policy's budgets. A budget of which it says nothing denies.
+	Drawn []policy.Drawn
 	// Results remembers the signatures of attestation results, which come again in
 	// every proof of the hour; may be nil. Like Expect.Roots it changes no decision.
 	Results *identity.RootCache
@@ -238,6 +241,12 @@ func (f Finding) weigh(c Case) Finding {
 	}
 	if f.Units = min(f.Units, c.Available); f.Units == 0 {
 		return f.refuse(RefusedBudget, "the wallet, or the burn, holds nothing more")
+	}
+	for _, b := range c.Policy.Budgets {
+		left, known := b.Left(c.Drawn)
+		if f.Units = min(f.Units, left); f.Units == 0 {
+			return f.refuse(bucketRefusal(b.Of), emptied(b, known, c.Expect.NowUnixNS))
+		}
 	}
 	if f.Life = life(c, f); f.Life <= 0 {
 		return f.refuse(RefusedLife, "a core moving at v_max would leave the permitted region at once")

@@ -30,19 +30,20 @@ type Decision struct {
 
 // Record is what the gate knew when it decided, for whoever re-verifies it.
 type Record struct {
-	Challenge     []byte        // envelope
-	IssuedUnixNS  int64         // of the challenge
-	DecidedUnixNS int64         // the gate's clock
-	Age           time.Duration // of the challenge, on the monotonic clock
-	Previous      [32]byte      // proof that this one had to name
-	Policy        policy.Policy // in force
-	PolicyHash    [32]byte      // of it
-	Revoked       revoke.List   // in force
-	PermitHash    [32]byte      // of the compiled region; zero: not from the atlas
-	Available     lock.Units    // what the wallet or the burn held
-	Account       store.Account // that the decision was made on
-	Salt          [32]byte      // opens the ledger's commitment
-	Leaf          uint64        // index in the ledger
+	Challenge     []byte         // envelope
+	IssuedUnixNS  int64          // of the challenge
+	DecidedUnixNS int64          // the gate's clock
+	Age           time.Duration  // of the challenge, on the monotonic clock
+	Previous      [32]byte       // proof that this one had to name
+	Policy        policy.Policy  // in force
+	PolicyHash    [32]byte       // of it
+	Revoked       revoke.List    // in force
+	PermitHash    [32]byte       // of the compiled region; zero: not from the atlas
+	Available     lock.Units     // what the wallet or the burn held
+	Drawn         []policy.Drawn // on the buckets of the policy's budgets before, in the windows of DecidedUnixNS
+	Account       store.Account  // that the decision was made on
+	Salt          [32]byte       // opens the ledger's commitment
+	Leaf          uint64         // index in the ledger
 }
 
 // Grant decides a request. The error is the gate's own trouble: then nothing is
@@ -148,7 +149,10 @@ func (g *Gate) decide(ctx context.Context, r Request, hash [32]byte, a store.Acc
 	}
 	rec := Record{Challenge: e.envelope, IssuedUnixNS: e.issued.UnixNano(), DecidedUnixNS: now.UnixNano(),
 		Age: age, Policy: rules.policy, PolicyHash: rules.hash, PermitHash: permitted.hash, Revoked: rules.revoked, Account: a, Available: pays.available}
-	c := Case{Request: r, Account: a, Policy: stands, Permit: permitted.permit, Touching: rules.touching,
+	if rec.Drawn, err = g.drawn(ctx, rec); err != nil {
+		return Decision{}, err
+	}
+	c := Case{Request: r, Account: a, Policy: stands, Drawn: rec.Drawn, Permit: permitted.permit, Touching: rules.touching,
 		Age: rec.Age, Available: pays.available, Revoked: rules.revoked, Doubt: g.cfg.Doubt,
 		Expect: statement.Expect{Directory: d, Gate: g.cfg.Key.ID(), Core: r.Core, NonceG: e.nonce, PolicyHash: rules.hash,
 			NowUnixNS: rec.DecidedUnixNS, Roots: g.roots}, Results: g.results, read: &claim}
@@ -227,6 +231,7 @@ func (g *Gate) release(ctx context.Context, r Request, hash [32]byte, a store.Ac
 		Nonce: e.nonce, LockNonce: r.LockNonce, LockSeq: r.LockSeq, PrevSeq: a.LastSeq, Units: f.Units,
 		Accepted: r.Usage.Accepted, Used: r.Usage.Used, Redeemed: r.Usage.Redeemed,
 		ProofHash: f.Verified.Hash, PrevProof: out.Record.Previous, Burn: r.Burn, Asked: g.cfg.Shared,
+		Policy: out.Record.Policy.Name, Budgets: budgets(out.Record.Policy),
 		Response: env, Leaf: leaf, AtUnixNS: out.Record.DecidedUnixNS})
 	if err != nil {
 		return err

@@ -144,6 +144,7 @@ func openGate(p playbill, f *fuse) (*grant.Gate, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.Policy.Budgets = roomy
 	return grant.New(ctx, grant.Config{Key: s.GateKey, Store: st, Directory: s.Directory, Policy: s.Policy, Ledger: log,
 		Shared: p.DSN != "", TTL: time.Minute})
 }

@@ -83,6 +83,7 @@ type Policy struct {
 	Hours           []Hours                 `cbor:"21,keyasint,omitempty"` // hours of the week; absent: all
 	VetoPerMille    *uint64                 `cbor:"22,keyasint,omitempty"` // deny when the estimate puts so many thousandths outside; absent: no veto
 	Exemptions      []Exemption             `cbor:"23,keyasint,omitempty"` // who may do more, and until when
+	Budgets         []Budget                `cbor:"24,keyasint,omitempty"` // of tenant, policy and fleet, ascending; absent: only the chips' wallets bound
 }
 
 // Steps is in how many steps a lease of so many units is opened.
@@ -237,6 +238,9 @@ func (p Policy) Validate() []error {
 		if problem := x.problem(); problem != "" {
 			bad("exemptions entry %d: %s", i+1, problem)
 		}
+	}
+	if problem := p.budgetProblem(); problem != "" {
+		bad("%s", problem)
 	}
 	switch {
 	case p.NotBeforeUnixNS == nil || p.NotAfterUnixNS == nil:

@@ -76,12 +76,12 @@ func TestOnlyTrueReleases(t *testing.T) {
 
 // TestAbsentDenies clears every field of a policy and of the facts in turn;
 // each is needed, but for what its absence says: full speed, debited at the grant
-// and all at once, at any hour, no veto, no exemption.
+// and all at once, at any hour, no veto, no exemption, no bound but the chips' wallets.
 func TestAbsentDenies(t *testing.T) {
 	for i := range reflect.TypeFor[policy.Policy]().NumField() {
 		p := good()
 		name := reflect.TypeOf(p).Field(i).Name
-		if slices.Contains([]string{"PerMille", "StepUnits", "Scheme", "Hours", "VetoPerMille", "Exemptions"}, name) {
+		if slices.Contains([]string{"PerMille", "StepUnits", "Scheme", "Hours", "VetoPerMille", "Exemptions", "Budgets"}, name) {
 			continue
 		}
 		reflect.ValueOf(&p).Elem().Field(i).SetZero()

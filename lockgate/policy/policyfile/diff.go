@@ -50,7 +50,7 @@ func Diff(before, after policy.Policy) ([]Change, error) {
 			out = append(out, Change{Field: field, Old: a, New: b, Direction: d})
 		}
 	}
-	add("name", before.Name, after.Name, Neither)
+	add("name", before.Name, after.Name, nameDirection(before, after))
 	add("version", fmt.Sprint(before.Version), fmt.Sprint(after.Version), Neither)
 	if before.Permit != after.Permit {
 		c, err := permitChange(before.Permit, after.Permit)
@@ -88,6 +88,9 @@ func Diff(before, after policy.Policy) ([]Change, error) {
 	add("scheme", string(before.Scheme), string(after.Scheme), schemeDirection(before.Scheme, after.Scheme))
 	add("hours", week(before.Hours), week(after.Hours), hoursDirection(before.Hours, after.Hours))
 	add("veto_outside", veto(before.VetoPerMille), veto(after.VetoPerMille), vetoDirection(before.VetoPerMille, after.VetoPerMille))
+	for _, of := range policy.Buckets {
+		add("budgets."+string(of), budgetText(before, of), budgetText(after, of), budgetDirection(before, after, of))
+	}
 	out = append(out, exemptionChanges(before.Exemptions, after.Exemptions)...)
 	add("audience", before.Audience, after.Audience, Both)
 	return out, nil

@@ -51,6 +51,7 @@ func init() { // the table mentions functions that mention the table (hint)
 		{"hours", false, "when in the week, in UTC, a list of days, from and to", hours},
 		{"veto_outside", false, "deny when the estimate puts so much outside, such as 95%", share(func(f *File, n *uint64) { f.Policy.VetoPerMille = n })},
 		{"exemptions", false, "who may do more, and until when, a list", exemptions},
+		{"budgets", false, "what tenant, policy and fleet may draw in an hour or a day, such as tenant: {units: 1000000, per: day}", budgets},
 		{"examples", false, "proofs with the decision expected, a list", examples},
 	}
 }

@@ -70,7 +70,7 @@ func Explain(p policy.Policy, file []byte, o evidence.Options) (Decision, error)
 		return Decision{}, err
 	}
 	f := grant.Decide(grant.Case{Request: b.Asked(), Account: b.Known(), Expect: x, Policy: p, Permit: area,
-		Touching: atlas.CountriesTouching, Doubt: b.Decision.Doubt, Age: b.Decision.Age(), Available: b.Available(), Revoked: r.Revoked})
+		Touching: atlas.CountriesTouching, Doubt: b.Decision.Doubt, Age: b.Decision.Age(), Available: b.Available(), Drawn: b.Drawn(), Revoked: r.Revoked})
 	d := Decision{Granted: f.RefusedBy == "", RefusedBy: f.RefusedBy, Reason: f.Reason, Finding: f}
 	if d.Granted {
 		d.Units = uint64(f.Units)

@@ -24,6 +24,9 @@ func Words(p policy.Policy, km2 float64) string {
 	}
 	line("A lease is of %s units (ms of CPU time) at most, lives %s at most, and the core stops within %s of it.", show(p.MaxUnits, plain), show(p.LeaseTTLMS, ms), show(p.TOffMS, ms))
 	line("%s", schemeWords(p))
+	for _, s := range budgetWords(p) {
+		line("%s", s)
+	}
 	for _, x := range p.Exemptions {
 		line("Exempt: %s, until %s: %s.", exemption(x), at(&x.NotAfterUnixNS), x.Reason)
 	}
