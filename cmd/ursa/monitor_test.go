@@ -302,11 +302,13 @@ func plantsInLedger(t *testing.T, found *foundKinds) {
 	}
 	was = w.expect(found, was, monitor.BadLeaf)
 	next := w.Policy
-	next.Version = 2
+	next.Version, next.Budgets = 2, []policy.Budget{{Of: policy.BucketFleet, Per: policy.PerDay, Units: 1 << 40}}
 	if err := w.Gate.SetPolicy(t.Context(), next); err != nil {
 		t.Fatal(err)
 	}
 	w.decide(w.Core, 100, false)
+	grantLeaf(func(l *ledger.Leaf) { l.Units = 1 << 41 })
+	was = w.expect(found, was, monitor.BudgetExceeded)
 	w.plant(ledger.Leaf{Kind: ledger.KindPolicy, PolicyHash: h, Object: h})
 	was = w.expect(found, was, monitor.PolicyBack)
 	w.expect(found, was, monitor.UnknownPolicy, signedBy(t, w.dir, w.Policy)...)

@@ -52,6 +52,7 @@ type Auditor struct {
 	revocations []ledger.Leaf
 	burns       map[uint64]*burnt
 	seen        map[uint64]string                   // leaf → file that opened it
+	tenants     map[uint64]string                   // leaf → tenant, by the evidence that opened it
 	early       []release                           // whose leaf was not read yet
 	nonces      map[[32]byte]string                 // lock nonce → file
 	chain       map[identity.ID]map[[32]byte]string // core → previous proof → file
@@ -76,7 +77,7 @@ func (x release) finding(k Kind, format string, args ...any) Finding {
 // NewAuditor makes one that has seen nothing.
 func NewAuditor(o Options) *Auditor {
 	a := &Auditor{o: o, grants: map[uint64]ledger.Leaf{}, policies: map[[32]byte]uint64{}, known: map[[32]byte]policy.Policy{}, signed: map[[32]byte]bool{},
-		epochs: map[uint64]bool{}, burns: map[uint64]*burnt{}, seen: map[uint64]string{}, nonces: map[[32]byte]string{},
+		epochs: map[uint64]bool{}, burns: map[uint64]*burnt{}, seen: map[uint64]string{}, tenants: map[uint64]string{}, nonces: map[[32]byte]string{},
 		chain: map[identity.ID]map[[32]byte]string{}, habits: map[identity.ID]*habit{}, usage: newUsage(o.Per), halls: halls{}, report: newReport()}
 	if a.o.Grace <= 0 {
 		a.o.Grace = time.Minute
@@ -240,6 +241,7 @@ func (a *Auditor) leafOf(x release) {
 		a.Found(x.finding(GrantedTwice, "leaf %d stands for %s already", d.Leaf, other))
 	}
 	a.seen[d.Leaf] = x.name
+	a.tenants[d.Leaf] = x.r.Bundle.Account.Tenant
 	object, err := x.r.Lease.Hash()
 	t := x.r.Lease.Terms
 	want := ledger.Commit(d.Salt, t.Core, t.ProofHash)
@@ -288,7 +290,7 @@ func (a *Auditor) Report(now time.Time) Report {
 	}
 	r.Usage = a.usage.rows()
 	r.Cores, r.Tenants, r.Jurisdictions = totals(r.Usage)
-	r.Findings = append(slices.Clone(r.Findings), a.versions()...)
+	r.Findings = append(append(slices.Clone(r.Findings), a.versions()...), a.overdrawn()...)
 	for _, x := range a.early {
 		if d := x.r.Bundle.Decision; now.Sub(time.Unix(0, d.DecidedUnixNS)) >= a.o.Grace {
 			r.Findings = append(r.Findings, x.finding(NoLeaf, "it names leaf %d, which the ledger does not have", d.Leaf))

@@ -23,6 +23,7 @@ const (
 	RevokedIgnored Kind = "revocation-ignored" // decided without the revocations that were in force
 	BurnOverdrawn  Kind = "burn-overdrawn"     // more was granted on a burn than was burnt
 	NoBurn         Kind = "no-burn"            // a grant names a burn that is not in the ledger
+	BudgetExceeded Kind = "budget-exceeded"    // more was released in an hour or a day than the policy lets fleet, policy or tenant have
 	BadEvidence    Kind = "bad-evidence"       // a decision that its evidence does not bear out
 	NoLeaf         Kind = "no-leaf"            // a release without a leaf
 	LeafDiffers    Kind = "leaf-differs"       // a release whose leaf says something else
@@ -38,7 +39,7 @@ const (
 // Kinds are all of them, in the order of their meaning: the log, the leaves, the
 // evidence, habits.
 var Kinds = []Kind{BadCheckpoint, RolledBack, Forked, BadRoot, BadLeaf, TimeBack, NoPolicy, NoDirectory, PolicyBack, UnknownPolicy, RevokedIgnored,
-	BurnOverdrawn, NoBurn, BadEvidence, NoLeaf, LeafDiffers, LeaseTooLong, GrantedTwice, OverRequest, Hoarding, ProofsForked, Concentration, EvidenceWanted}
+	BurnOverdrawn, NoBurn, BudgetExceeded, BadEvidence, NoLeaf, LeafDiffers, LeaseTooLong, GrantedTwice, OverRequest, Hoarding, ProofsForked, Concentration, EvidenceWanted}
 
 // Finding is one thing that is wrong.
 type Finding struct {
