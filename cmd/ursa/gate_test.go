@@ -107,7 +107,8 @@ func TestGateHaltsOnThePast(t *testing.T) {
 		if out := ok(t, gate("gate", "restore", "--tenant", "acme")...); !strings.Contains(out, "epoch 3") || strings.Contains(out, "OFF") {
 			t.Error(out)
 		}
-		if out := ok(t, "gate", "wallet", "top-up", "--dir", s.path("gate"), core, "--to", "4000"); !strings.Contains(out, "deposit    3 000 units") || !strings.Contains(out, "available  4 000 units") {
+		if out := ok(t, "gate", "wallet", "top-up", "--dir", s.path("gate"), core, "--to", "4000"); !strings.Contains(out, "deposit    3 000 units") || !strings.Contains(out, "available  4 000 units") ||
+			!strings.Contains(out, "fleet      granted 0 units this hour") {
 			t.Error(out)
 		}
 	})

@@ -43,15 +43,40 @@ type walletState struct {
 	Deposit   string      `json:"deposit,omitempty"`
 	Deposited uint64      `json:"deposited_units,omitempty"`
 	Leaf      *uint64     `json:"ledger_leaf,omitempty"` // of the deposit
+	Released  windowSums  `json:"released_units"`
+}
+
+// windowSums are what tenant and fleet were granted in the hour and the day (of UTC) that it is: what a policy's budgets bound.
+type windowSums struct {
+	TenantHour uint64 `json:"tenant_hour"`
+	TenantDay  uint64 `json:"tenant_day"`
+	FleetHour  uint64 `json:"fleet_hour"`
+	FleetDay   uint64 `json:"fleet_day"`
+}
+
+// released asks the store for the sums.
+func released(ctx context.Context, st store.Store, tenant string, now time.Time) (windowSums, error) {
+	d := store.Draw{Tenant: tenant, AtUnixNS: now.UnixNano()}
+	for _, of := range []store.Bucket{store.OfTenant, store.OfFleet} {
+		for _, hours := range []uint64{1, 24} {
+			d.Budgets = append(d.Budgets, store.Budget{Of: of, Hours: hours, Units: store.MaxBudget})
+		}
+	}
+	n, err := st.Drawn(ctx, d)
+	if err != nil {
+		return windowSums{}, err
+	}
+	return windowSums{uint64(n[0]), uint64(n[1]), uint64(n[2]), uint64(n[3])}, nil
 }
 
 func walletShowCommand() *cobra.Command {
 	var home gateHome
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "show CORE",
-		Short:   "What the wallet of a core's chip holds",
-		Long:    "Shows the wallet that a core draws on. CORE is an id, or its first eight digits or more.",
+		Use:   "show CORE",
+		Short: "What the wallet of a core's chip holds",
+		Long: "Shows the wallet that a core draws on, and what its tenant and the fleet were granted in this hour and day, which a policy's budgets\n" +
+			"bound. CORE is an id, or its first eight digits or more.",
 		Example: "  ursa gate wallet show --dir gate 4f1c2a9b --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -164,6 +189,9 @@ func orderWallet(cmd *cobra.Command, home gateHome, core string, o gateOrder, as
 		fmt.Fprintf(w, "deposit\t%s units, id %s, leaf %d of the ledger\n", unitsOf(lock.Units(s.Deposited)), s.Deposit, *s.Leaf)
 	}
 	fmt.Fprintf(w, "budget\t%s units\nspent\t%s units\navailable\t%s units now\n", unitsOf(lock.Units(s.Budget)), unitsOf(lock.Units(s.Spent)), unitsOf(lock.Units(s.Available)))
+	r := s.Released
+	fmt.Fprintf(w, "tenant\tgranted %s units this hour, %s this day (UTC)\nfleet\tgranted %s units this hour, %s this day (UTC)\n",
+		unitsOf(lock.Units(r.TenantHour)), unitsOf(lock.Units(r.TenantDay)), unitsOf(lock.Units(r.FleetHour)), unitsOf(lock.Units(r.FleetDay)))
 	if s.Later > 0 {
 		fmt.Fprintf(w, "later\t%s units, deposited for a later instant\n", unitsOf(lock.Units(s.Later)))
 	}
@@ -194,6 +222,9 @@ func wallet(ctx context.Context, st store.Store, a store.Account, o gateOrder, a
 	}
 	available, err := st.Wallet(ctx, a.Chip, max(now.UnixNano(), 1))
 	if err != nil {
+		return nil, err
+	}
+	if s.Released, err = released(ctx, st, a.Tenant, now); err != nil {
 		return nil, err
 	}
 	all, err := st.Wallet(ctx, a.Chip, math.MaxInt64)
