@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -153,12 +154,17 @@ func (d manifestDraft) manifest() (attest.Manifest, error) {
 }
 
 func manifestSignCommand() *cobra.Command {
+	return keeperSignCommand("manifest", "  ursa attest manifest sign draft.json --key keepers/manifest-1.key --out manifest.ursa", signManifest)
+}
+
+// keeperSignCommand is the command that signs what keepers sign together, one after the other: a draft first, then what is signed.
+func keeperSignCommand(what, example string, sign func(name string, data []byte, k *identity.Private) ([]byte, error)) *cobra.Command {
 	var keys keyFlags
 	var key, out string
 	cmd := &cobra.Command{
-		Use:     "sign DRAFT|MANIFEST",
-		Short:   "Sign a draft, or add a signature to a signed manifest",
-		Example: "  ursa attest manifest sign draft.json --key keepers/manifest-1.key --out manifest.ursa",
+		Use:     "sign DRAFT|" + strings.ToUpper(what),
+		Short:   "Sign a draft, or add a signature to a signed " + what,
+		Example: example,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := needFlags(cmd, "key", "out"); err != nil {
@@ -176,7 +182,7 @@ func manifestSignCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			signed, err := signManifest(args[0], data, k)
+			signed, err := sign(args[0], data, k)
 			if err != nil {
 				return err
 			}
@@ -185,7 +191,7 @@ func manifestSignCommand() *cobra.Command {
 	}
 	keys.register(cmd)
 	cmd.Flags().StringVar(&key, "key", "", "a keeper's key `FILE`")
-	cmd.Flags().StringVar(&out, "out", "", "`FILE` for the signed manifest")
+	cmd.Flags().StringVar(&out, "out", "", "`FILE` for the signed "+what)
 	return cmd
 }
 

@@ -68,40 +68,7 @@ func (d revocationsDraft) list() (attest.Revocations, error) {
 }
 
 func revokeSignCommand() *cobra.Command {
-	var keys keyFlags
-	var key, out string
-	cmd := &cobra.Command{
-		Use:     "sign DRAFT|LIST",
-		Short:   "Sign a draft, or add a signature to a signed list",
-		Example: "  ursa attest revoke sign draft.json --key keepers/manifest-1.key --out revocations.ursa",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := needFlags(cmd, "key", "out"); err != nil {
-				return err
-			}
-			data, err := readLimited(args[0], attest.MaxSigned)
-			if err != nil {
-				return err
-			}
-			protect, err := keys.protector(cmd, false)
-			if err != nil {
-				return err
-			}
-			k, err := identity.LoadKey(key, protect)
-			if err != nil {
-				return err
-			}
-			signed, err := signRevocations(args[0], data, k)
-			if err != nil {
-				return err
-			}
-			return writeWhole(out, signed, 0o644)
-		},
-	}
-	keys.register(cmd)
-	cmd.Flags().StringVar(&key, "key", "", "a keeper's key `FILE`")
-	cmd.Flags().StringVar(&out, "out", "", "`FILE` for the signed list")
-	return cmd
+	return keeperSignCommand("list", "  ursa attest revoke sign draft.json --key keepers/manifest-1.key --out revocations.ursa", signRevocations)
 }
 
 func signRevocations(name string, data []byte, k *identity.Private) ([]byte, error) {

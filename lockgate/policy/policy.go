@@ -181,6 +181,38 @@ func (p Policy) Validate() []error {
 	if p.Audience == "" {
 		bad("audience is empty: name the constellation whose attestation results count")
 	}
+	p.numbers(bad)
+	p.scheme(bad)
+	if p.VetoPerMille != nil && (*p.VetoPerMille == 0 || *p.VetoPerMille > fullPerMille) {
+		bad("veto_outside is %d thousandths: set it to 1..%d", *p.VetoPerMille, fullPerMille)
+	}
+	if len(p.Hours) > maxHours || len(p.Exemptions) > maxExemptions {
+		bad("hours and exemptions: at most %d and %d entries", maxHours, maxExemptions)
+	}
+	for i, h := range p.Hours {
+		if !h.valid() {
+			bad("hours entry %d: name days, and a time of the day that ends after it begins", i+1)
+		}
+	}
+	for i, x := range p.Exemptions {
+		if problem := x.problem(); problem != "" {
+			bad("exemptions entry %d: %s", i+1, problem)
+		}
+	}
+	if problem := p.budgetProblem(); problem != "" {
+		bad("%s", problem)
+	}
+	switch {
+	case p.NotBeforeUnixNS == nil || p.NotAfterUnixNS == nil:
+		bad("the time window is open: set not_before and not_after")
+	case *p.NotAfterUnixNS <= *p.NotBeforeUnixNS:
+		bad("the time window is empty: not_after must be later than not_before")
+	}
+	return out
+}
+
+// numbers says what is wrong with the fields that count something.
+func (p Policy) numbers(bad func(format string, args ...any)) {
 	for _, c := range []struct {
 		name     string
 		v        *uint64
@@ -208,6 +240,10 @@ func (p Policy) Validate() []error {
 	if p.PerMille != nil && (*p.PerMille == 0 || *p.PerMille > fullPerMille) {
 		bad("per_mille is %d: set it to 1..%d", *p.PerMille, fullPerMille)
 	}
+}
+
+// scheme says what is wrong with how leases are opened.
+func (p Policy) scheme(bad func(format string, args ...any)) {
 	switch p.Scheme {
 	case SchemeLease, SchemeKeys, SchemeBurn, SchemeCombined:
 		if p.Scheme.Steps() && p.StepUnits == nil {
@@ -223,32 +259,6 @@ func (p Policy) Validate() []error {
 	if p.StepUnits != nil && (*p.StepUnits == 0 || *p.StepUnits > 1<<62) {
 		bad("step_units is %d: set it to at least 1", *p.StepUnits)
 	}
-	if p.VetoPerMille != nil && (*p.VetoPerMille == 0 || *p.VetoPerMille > fullPerMille) {
-		bad("veto_outside is %d thousandths: set it to 1..%d", *p.VetoPerMille, fullPerMille)
-	}
-	if len(p.Hours) > maxHours || len(p.Exemptions) > maxExemptions {
-		bad("hours and exemptions: at most %d and %d entries", maxHours, maxExemptions)
-	}
-	for i, h := range p.Hours {
-		if !h.valid() {
-			bad("hours entry %d: name days, and a time of the day that ends after it begins", i+1)
-		}
-	}
-	for i, x := range p.Exemptions {
-		if problem := x.problem(); problem != "" {
-			bad("exemptions entry %d: %s", i+1, problem)
-		}
-	}
-	if problem := p.budgetProblem(); problem != "" {
-		bad("%s", problem)
-	}
-	switch {
-	case p.NotBeforeUnixNS == nil || p.NotAfterUnixNS == nil:
-		bad("the time window is open: set not_before and not_after")
-	case *p.NotAfterUnixNS <= *p.NotBeforeUnixNS:
-		bad("the time window is empty: not_after must be later than not_before")
-	}
-	return out
 }
 
 // Class is the class of lease that the policy grants, with its fraction.
