@@ -26,6 +26,7 @@ import (
 	"github.com/veraison/go-cose"
 
 	"github.com/ursa-virtual/ursa/lockgate/store/pgtemp"
+	"github.com/ursa-virtual/ursa/lockgate/store/storetest"
 	"github.com/ursa-virtual/ursa/lockgate/token"
 )
 
@@ -208,9 +209,7 @@ func TestTwoGatesOneDatabase(t *testing.T) {
 		t.Skip("short: no database server is started")
 	}
 	pg, err := pgtemp.Start()
-	if err != nil {
-		t.Skip(err)
-	}
+	storetest.Postgres(t, err)
 	t.Cleanup(pg.Stop)
 	dsn, err := pg.Schema(context.Background())
 	if err != nil {

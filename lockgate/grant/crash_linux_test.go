@@ -3,7 +3,6 @@ package grant_test
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"math/rand/v2"
 	"path/filepath"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"github.com/ursa-virtual/ursa/lockgate/lock"
 	"github.com/ursa-virtual/ursa/lockgate/store"
 	"github.com/ursa-virtual/ursa/lockgate/store/pgtemp"
+	"github.com/ursa-virtual/ursa/lockgate/store/storetest"
 )
 
 // TestKilledGate kills a gate's process with SIGKILL at seeded points: at every
@@ -52,12 +52,7 @@ func TestTwoKilledGates(t *testing.T) {
 		t.Skip("short: no database server is started")
 	}
 	server, err := pgtemp.Start()
-	if errors.Is(err, pgtemp.ErrNone) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	storetest.Postgres(t, err)
 	defer server.Stop()
 	c := newCrash(t, 2)
 	if c.bill.DSN, err = server.Schema(t.Context()); err != nil {

@@ -48,9 +48,7 @@ func schemaDSN(t testing.TB) string {
 		t.Skip("short: no database server is started")
 	}
 	s, err := server()
-	if err != nil {
-		t.Skip(err)
-	}
+	storetest.Postgres(t, err)
 	dsn, err := s.Schema(t.Context())
 	if err != nil {
 		t.Fatal(err)

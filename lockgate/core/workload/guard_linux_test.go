@@ -53,7 +53,7 @@ func TestStoppedHolder(t *testing.T) {
 				}
 			}
 			if pid == 0 {
-				t.Skipf("this machine has no %s for us", hold)
+				lacks(t, hold, "it did not start")
 			}
 			for round := range 2 {
 				eventually(t, fmt.Sprintf("round %d: it runs", round), func() bool { return grows(pid) })
