@@ -10,10 +10,12 @@ import (
 )
 
 // TestCloseInTheMiddle: a log that is closed while leaves are carried over ends,
-// and the next one goes on where it was.
+// and the next one goes on where it was, however often it is asked to look
+// again meanwhile.
 func TestCloseInTheMiddle(t *testing.T) {
 	dir, k, src := t.TempDir(), newKey(t), &list{}
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var feeding sync.WaitGroup
 	feeding.Go(func() {
 		for ctx.Err() == nil {
@@ -21,16 +23,23 @@ func TestCloseInTheMiddle(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	})
-	for i := range 8 {
+	for i := range 24 {
 		l, err := ledger.OpenLog(t.Context(), ledger.LogConfig{Dir: dir, Key: k, Source: src})
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.Kick()
-		time.Sleep(time.Duration(3*i) * time.Millisecond)
+		asking, enough := context.WithCancel(ctx)
+		feeding.Go(func() {
+			for asking.Err() == nil {
+				l.Kick()
+				time.Sleep(10 * time.Microsecond)
+			}
+		})
+		time.Sleep(time.Duration(i) * time.Millisecond)
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
+		enough()
 	}
 	cancel()
 	feeding.Wait()

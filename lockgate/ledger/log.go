@@ -14,7 +14,6 @@ import (
 	"github.com/transparency-dev/merkle/rfc6962"
 	"github.com/transparency-dev/tessera"
 	"github.com/transparency-dev/tessera/client"
-	"github.com/transparency-dev/tessera/storage/posix"
 	"k8s.io/klog/v2"
 )
 
@@ -43,13 +42,14 @@ var (
 	ErrDiverged   = errors.New("ledger: the store holds other leaves than the ledger; halt and investigate")
 	ErrInclusion  = errors.New("ledger: the leaf is not in the log")
 	ErrLogClosed  = errors.New("ledger: closed")
+	ErrUnanswered = errors.New("ledger: the disk has not taken the last batch of leaves; end this process before the log is opened again")
 )
 
 // Log is a tiled transparency log (C2SP tlog-tiles) in a directory, kept by
 // Tessera. One goroutine carries leaves from the source into it.
 type Log struct {
 	cfg    LogConfig
-	add    tessera.AddFn
+	lanes  lanes
 	reader tessera.LogReader
 	end    context.CancelFunc // of following
 	stop   context.CancelFunc // of the library, afterwards: it never answers what it was asked before
@@ -81,24 +81,14 @@ func OpenLog(ctx context.Context, cfg LogConfig) (*Log, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}
-	driver, err := posix.New(ctx, posix.Config{Path: cfg.Dir})
-	if err != nil {
-		return nil, fmt.Errorf("ledger: %w", err)
-	}
-	signers, err := cfg.Key.signers()
-	if err != nil {
-		return nil, err
-	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	opts := tessera.NewAppendOptions().WithCheckpointSigner(signers[0], signers[1:]...).
-		WithBatching(256, 5*time.Millisecond).WithCheckpointInterval(cfg.Interval).WithCheckpointRepublishInterval(time.Hour)
-	app, _, reader, err := tessera.NewAppender(run, driver, cfg.Witnesses.with(opts))
+	lanes, reader, err := openLanes(run, cfg)
 	if err != nil {
 		stop()
-		return nil, fmt.Errorf("ledger: %w", err)
+		return nil, err
 	}
 	following, end := context.WithCancel(run)
-	l := &Log{cfg: cfg, add: app.Add, reader: reader, end: end, stop: stop, kick: make(chan struct{}, 1), done: make(chan struct{}),
+	l := &Log{cfg: cfg, lanes: lanes, reader: reader, end: end, stop: stop, kick: make(chan struct{}, 1), done: make(chan struct{}),
 		wait: make(chan struct{})}
 	if err := l.compare(ctx); err != nil {
 		end()
@@ -190,6 +180,9 @@ func (l *Log) run(ctx context.Context) {
 		case <-l.kick:
 		case <-t.C:
 		}
+		if ctx.Err() != nil {
+			return // a portion may be under way still: handed over again, it would be there twice
+		}
 		err := l.follow(ctx)
 		if errors.Is(err, ErrDiverged) || errors.Is(err, ErrRolledBack) {
 			l.fail(err)
@@ -216,16 +209,12 @@ func (l *Log) follow(ctx context.Context) error {
 		return fmt.Errorf("%w: %d leaves, the ledger has %d", ErrRolledBack, size, next)
 	}
 	for next < size {
-		to := min(next+1024, size)
+		to := next + widest(size-next)
 		data, err := l.cfg.Source.Data(ctx, next, to)
 		if err != nil {
 			return err
 		}
-		futures := make([]tessera.IndexFuture, len(data))
-		for i, d := range data {
-			futures[i] = l.add(ctx, tessera.NewEntry(d))
-		}
-		if err := l.settle(ctx, next, futures); err != nil {
+		if err := l.settle(ctx, next, l.lanes.add(ctx, data)); err != nil {
 			return err
 		}
 		next = to
@@ -358,18 +347,20 @@ func (l *Log) Inclusion(ctx context.Context, index uint64) (Inclusion, error) {
 const closing = 5 * time.Second
 
 // Close stops following. What the source has by then and the log has not, is
-// carried over when it is opened again.
+// carried over when it is opened again. ErrUnanswered when the disk is still
+// busy with a batch: the log must not be opened again before this process ends.
 func (l *Log) Close() error {
+	defer l.stop()
 	l.end()
 	<-l.done
 	answered := make(chan struct{})
 	go func() { l.adding.Wait(); close(answered) }()
 	select {
 	case <-answered:
-	case <-time.After(closing): // a disk that does not take it; it is carried over later
+		return nil
+	case <-time.After(closing):
+		return ErrUnanswered
 	}
-	l.stop()
-	return nil
 }
 
 // Dir is a log's directory as its readers know it: checkpoint, tiles and entry
