@@ -13,7 +13,7 @@ import (
 var (
 	ErrAppraiser      = errors.New("appraiser is not well configured")
 	ErrNoVerifier     = errors.New("no verifier for the platform")
-	ErrReportData     = errors.New("report is bound to another identity or nonce than the evidence names")
+	ErrReportData     = errors.New("report is bound to another identity, timed key or nonce than the evidence names")
 	ErrDebug          = errors.New("machine is in debug mode")
 	ErrMigratable     = errors.New("environment can be migrated")
 	ErrEvidenceOld    = errors.New("evidence is too old")
@@ -124,7 +124,7 @@ func (a *Appraiser) conclude(encoded []byte, e Evidence, c Claims, policy [32]by
 	r := Result{
 		Version: Version, Status: StatusAffirming, Subject: e.Subject, Platform: e.Platform, Measurement: Configured(c.Measurement, c.Configuration),
 		TCB: c.TCB, Machine: c.Machine, Nonce: e.Nonce, EvidenceHash: identity.Hash("evidence", encoded), PolicyHash: policy,
-		Audience: a.audience, IssuedUnixNS: now, ExpiresUnixNS: now + int64(a.ttl), Credentials: c.Credentials,
+		Audience: a.audience, IssuedUnixNS: now, ExpiresUnixNS: now + int64(a.ttl), Credentials: c.Credentials, TimedKey: e.TimedKey,
 	}
 	if c.Configuration != [32]byte{} {
 		r.Code = c.Measurement

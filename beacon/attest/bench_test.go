@@ -22,7 +22,7 @@ func BenchmarkAppraiseSim(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	evidence, err := attest.Collect(context.Background(), machine(b, attesttest.Variation{}), identity.ID{1}, nonce)
+	evidence, err := attest.Collect(context.Background(), machine(b, attesttest.Variation{}), attest.Binding{Subject: identity.ID{1}, Nonce: nonce})
 	if err != nil {
 		b.Fatal(err)
 	}

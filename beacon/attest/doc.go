@@ -8,7 +8,7 @@
 // platform's verifier has checked signatures and chains, one list of rules for all platforms decides (see Examiner.Examine).
 // Attestation says what runs, never where: positions come from the directory.
 //
-// What it promises: evidence is bound to one identity and one nonce by report data = Hash("report data", id, nonce), so that
+// What it promises: evidence is bound to one identity and one nonce by report data = Hash("report data", id, timed key, nonce), so that
 // neither another key's nor yesterday's evidence fits. Platforms are named one by one: the simulated platform is refused unless a
 // policy names it, in the appraisal and again where the result is relied upon, and the result shows it. A result lives at most an
 // hour.

@@ -33,20 +33,28 @@ var (
 	ErrVersion  = errors.New("unknown version")
 )
 
-// Evidence is what an attester presents: a claim. Subject and nonce stand beside the body so that a refusal can say what differs;
-// the body's report data binds both.
+// Evidence is what an attester presents: a claim. What it is bound to stands beside the body so that a refusal can say what differs;
+// the body's report data binds them.
 type Evidence struct {
 	Version  uint64      `cbor:"1,keyasint"`
 	Platform Platform    `cbor:"2,keyasint"`
 	Subject  identity.ID `cbor:"3,keyasint"` // whose machine this is
 	Nonce    [32]byte    `cbor:"4,keyasint"` // of the side that will rely on it
 	Body     []byte      `cbor:"5,keyasint"` // the platform's own format
+	// TimedKey names the key that a core drew when it started, and that only this process holds; zero for who has none, as beacons.
+	TimedKey identity.TimedKeyID `cbor:"6,keyasint"`
 }
 
-// ReportData is what a platform puts into its report: it binds evidence to an identity and a nonce. Platforms with longer fields
-// append zeros.
-func ReportData(subject identity.ID, nonce [32]byte) [32]byte {
-	return identity.Hash("report data", subject[:], nonce[:])
+// Binding is what evidence is about: whose machine, for whom it is fresh, and a core's timed key.
+type Binding struct {
+	Subject  identity.ID
+	TimedKey identity.TimedKeyID // zero: the subject has none
+	Nonce    [32]byte            // of the side that will rely on it
+}
+
+// ReportData is what a platform puts into its report. Platforms with longer fields append zeros.
+func (b Binding) ReportData() [32]byte {
+	return identity.Hash("report data", b.Subject[:], b.TimedKey[:], b.Nonce[:])
 }
 
 // Attester makes the body of evidence on its own machine.
@@ -56,13 +64,16 @@ type Attester interface {
 	Report(ctx context.Context, reportData [32]byte) ([]byte, error)
 }
 
-// Collect asks the machine for evidence about subject, fresh for nonce, and encodes it.
-func Collect(ctx context.Context, a Attester, subject identity.ID, nonce [32]byte) ([]byte, error) {
-	body, err := a.Report(ctx, ReportData(subject, nonce))
+// Binding is what the evidence says that it is bound to.
+func (e Evidence) Binding() Binding { return Binding{e.Subject, e.TimedKey, e.Nonce} }
+
+// Collect asks the machine for evidence about what it shall be bound to, and encodes it.
+func Collect(ctx context.Context, a Attester, b Binding) ([]byte, error) {
+	body, err := a.Report(ctx, b.ReportData())
 	if err != nil {
 		return nil, fmt.Errorf("collecting %s evidence: %w", a.Platform(), err)
 	}
-	return EncodeEvidence(Evidence{Version, a.Platform(), subject, nonce, body})
+	return EncodeEvidence(Evidence{Version: Version, Platform: a.Platform(), Subject: b.Subject, TimedKey: b.TimedKey, Nonce: b.Nonce, Body: body})
 }
 
 // EncodeEvidence writes evidence that was put together otherwise, for example from a report that another program asked for.

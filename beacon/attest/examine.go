@@ -48,7 +48,7 @@ func (w Want) check() error {
 //	ErrSubject           and is about the wanted identity
 //	ErrNoVerifier        its platform can be verified
 //	                     signatures and chains, by the platform's verifier: ErrWrongRoot, ErrReportSignature and its own
-//	ErrReportData        the report itself is bound to that identity and nonce
+//	ErrReportData        the report itself is bound to that identity and nonce, and to the timed key that the evidence names
 //	ErrDebug             debug mode is off
 //	ErrMigratable        the environment cannot be moved
 //	ErrMeasurement       the policy names the code, with its measured configuration where the platform has one
@@ -84,7 +84,7 @@ func (x *Examiner) Examine(encoded []byte, w Want, policy Policy) (Evidence, Cla
 	if err != nil {
 		return e, Claims{}, err
 	}
-	if err := Judge(e.Platform, claims, ReportData(e.Subject, e.Nonce), policy, w.NowUnixNS); err != nil {
+	if err := Judge(e.Platform, claims, e.Binding().ReportData(), policy, w.NowUnixNS); err != nil {
 		return e, Claims{}, err
 	}
 	return e, claims, x.checkRevoked(claims.withdrawable(), w.NowUnixNS)

@@ -12,6 +12,9 @@ import (
 // ErrTwoMachines reports a core whose statements rest on evidence of different machines: the timed key would exist twice.
 var ErrTwoMachines = errors.New("core attested on two machines within one proof")
 
+// ErrTimedKey reports statements about a key that no attested process holds: whoever answered had the core's identity, not its machine.
+var ErrTimedKey = errors.New("beacons timed another key than the one that the core's machine attests")
+
 // ProofResults is what the attestation results of a verified proof amount to.
 type ProofResults struct {
 	Core    Appraised                 // of the core's machine
@@ -33,7 +36,7 @@ func (p ProofResults) Simulated() bool {
 
 // VerifyProof verifies every attestation result that a verified proof rests on: each beacon's against what its directory entry
 // expects, the core's against the given policy, all for the audience and at now. Beside VerifyResult's errors, with the name of
-// whom they concern: ErrTwoMachines.
+// whom they concern: ErrTimedKey when the core's result does not name the timed key of the statements, and ErrTwoMachines.
 func VerifyProof(v *statement.Verified, d *directory.Directory, core Policy, audience string, nowUnixNS int64) (ProofResults, error) {
 	return VerifyProofAs(v, Relying{Directory: d, Policy: core, Audience: audience, NowUnixNS: nowUnixNS, Known: identity.NewRootCache(2 * statement.MaxResults)})
 }
@@ -59,19 +62,20 @@ func VerifyProofAs(v *statement.Verified, relying Relying) (ProofResults, error)
 			return ProofResults{}, fmt.Errorf("beacon %s: %w", f.Beacon.Short(), err)
 		}
 		out.Beacons[f.Beacon] = b
-		if out.Core.Valid() && f.CoreResult == seen {
-			continue // most often all statements name the same result of the core
+		if !out.Core.Valid() || f.CoreResult != seen { // most often all statements name the same result of the core
+			relying.Subject, relying.Policy = v.Core.ID(), core
+			c, err := VerifyResult(v.Results[f.CoreResult], relying)
+			if err != nil {
+				return ProofResults{}, fmt.Errorf("core %s: %w", v.Core.ID().Short(), err)
+			}
+			if out.Core.Valid() && c.result.Machine != out.Core.result.Machine {
+				return ProofResults{}, ErrTwoMachines
+			}
+			out.Core, seen = c, f.CoreResult
 		}
-		relying.Subject, relying.Policy = v.Core.ID(), core
-		c, err := VerifyResult(v.Results[f.CoreResult], relying)
-		if err != nil {
-			return ProofResults{}, fmt.Errorf("core %s: %w", v.Core.ID().Short(), err)
+		if f.TimedKey.IsZero() || f.TimedKey != out.Core.result.TimedKey {
+			return ProofResults{}, fmt.Errorf("%w: beacon %s", ErrTimedKey, f.Beacon.Short())
 		}
-		seen = f.CoreResult
-		if out.Core.Valid() && c.result.Machine != out.Core.result.Machine {
-			return ProofResults{}, ErrTwoMachines
-		}
-		out.Core = c
 	}
 	return out, nil
 }

@@ -51,8 +51,8 @@ func prove(t *testing.T, d *directory.Directory, exchanges ...exchanged) *statem
 	return v
 }
 
-// exchange lets beacon and core sign one statement.
-func exchange(t *testing.T, d *directory.Directory, asked statement.Asked, core *identity.Private, x exchanged) statement.Countersigned {
+// exchange lets a beacon sign one statement.
+func exchange(t *testing.T, d *directory.Directory, asked statement.Asked, core *identity.Private, x exchanged) identity.Envelope {
 	t.Helper()
 	beacon := key(t, identity.RoleBeacon, x.n)
 	b, _ := d.Lookup(beacon.ID())
@@ -60,7 +60,7 @@ func exchange(t *testing.T, d *directory.Directory, asked statement.Asked, core 
 		ExporterHash: [32]byte{1}, TranscriptHash: [32]byte{1}, PreviousProof: statement.FirstProof(core.ID()), PositionMM: b.Position,
 		PosUncMM: b.PosUncMM, DirectoryEpoch: d.Epoch, Domains: b.Domains, StartUnixNS: now, EndUnixNS: now + 1, RoundsSent: 8, RoundsOK: 8,
 		RTTBeaconMinNS: 1, RTTCoreMinNS: 1, RTTBeaconP10NS: 1, RTTBeaconP50NS: 1, RTTBeaconP90NS: 1, TimerGranularityNS: 1, TimerErrorPPB: 1,
-		PayloadLen: 64, BeaconResult: statement.HashResult(x.beacon), CoreResult: statement.HashResult(x.core), NotAfterUnixNS: now + second}.Encode()
+		PayloadLen: 64, BeaconResult: statement.HashResult(x.beacon), CoreResult: statement.HashResult(x.core), TimedKey: timedKey, NotAfterUnixNS: now + second}.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,11 +68,7 @@ func exchange(t *testing.T, d *directory.Directory, asked statement.Asked, core 
 	if err != nil {
 		t.Fatal(err)
 	}
-	sig, err := core.Sign(identity.TypeCountersign, payload)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return statement.Countersigned{Statement: signed, CoreSignature: sig}
+	return signed
 }
 
 func TestProofResults(t *testing.T) {
@@ -113,6 +109,15 @@ func TestProofResults(t *testing.T) {
 	clone := prove(t, d, exchanged{1, beaconResult, coreResult}, exchanged{2, otherResult, affirm(t, d, core, elsewhere)})
 	if _, err := attest.VerifyProof(clone, d, accept, "test", now); !errors.Is(err, attest.ErrTwoMachines) {
 		t.Error("one core on two machines:", err)
+	}
+	for name, other := range map[string]identity.TimedKeyID{"another start of the core": {6}, "no timed key attested": {}} {
+		stolen := affirmStart(t, d, attest.Binding{Subject: core, TimedKey: other, Nonce: nonce}, good)
+		for _, v := range []*statement.Verified{prove(t, d, exchanged{1, beaconResult, stolen}),
+			prove(t, d, exchanged{1, beaconResult, coreResult}, exchanged{2, otherResult, stolen})} {
+			if _, err := attest.VerifyProof(v, d, accept, "test", now); !errors.Is(err, attest.ErrTimedKey) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
 	}
 	if _, err := attest.VerifyProof(nil, d, accept, "test", now); !errors.Is(err, attest.ErrWant) {
 		t.Error("no proof:", err)

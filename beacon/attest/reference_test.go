@@ -147,7 +147,7 @@ func TestRevocations(t *testing.T) {
 		}
 		return out
 	}
-	evidence, err := attest.Collect(context.Background(), machine(t, attesttest.Variation{}), identity.ID{1}, nonce)
+	evidence, err := attest.Collect(context.Background(), machine(t, attesttest.Variation{}), attest.Binding{Subject: identity.ID{1}, Nonce: nonce})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -74,6 +74,8 @@ type Result struct {
 	// upon, and the measurement without its configuration, where it has one.
 	Credentials [][32]byte `cbor:"14,keyasint,omitempty"`
 	Code        []byte     `cbor:"15,keyasint,omitempty"`
+	// TimedKey names the key that the attested process of a core holds in its memory; zero where the evidence named none.
+	TimedKey identity.TimedKeyID `cbor:"16,keyasint"`
 }
 
 // DecodeResult reads an encoded result without verifying it, for showing.

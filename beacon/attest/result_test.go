@@ -50,6 +50,15 @@ var nonce = [32]byte{0x4e}
 // affirm lets the directory's appraiser appraise a good simulated machine.
 func affirm(t testing.TB, d *directory.Directory, subject identity.ID, m attest.SimMachine) []byte {
 	t.Helper()
+	return affirmStart(t, d, attest.Binding{Subject: subject, TimedKey: timedKey, Nonce: nonce}, m)
+}
+
+// timedKey is what the core's process holds, unless a test says otherwise.
+var timedKey = identity.TimedKeyID{5}
+
+// affirmStart is affirm for one start of a process.
+func affirmStart(t testing.TB, d *directory.Directory, b attest.Binding, m attest.SimMachine) []byte {
+	t.Helper()
 	v, err := attest.SimVerifierOf(d)
 	if err != nil {
 		t.Fatal(err)
@@ -59,11 +68,11 @@ func affirm(t testing.TB, d *directory.Directory, subject identity.ID, m attest.
 	if err != nil {
 		t.Fatal(err)
 	}
-	evidence, err := attest.Collect(context.Background(), m, subject, nonce)
+	evidence, err := attest.Collect(context.Background(), m, b)
 	if err != nil {
 		t.Fatal(err)
 	}
-	encoded, err := a.Appraise(evidence, attest.Want{Subject: subject, Nonce: nonce, NowUnixNS: now})
+	encoded, err := a.Appraise(evidence, attest.Want{Subject: b.Subject, Nonce: b.Nonce, NowUnixNS: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +235,7 @@ func TestAppraiserConfig(t *testing.T) {
 }
 
 func FuzzDecoders(f *testing.F) {
-	evidence, err := attest.Collect(context.Background(), machine(f, attesttest.Variation{}), identity.ID{1}, nonce)
+	evidence, err := attest.Collect(context.Background(), machine(f, attesttest.Variation{}), attest.Binding{Subject: identity.ID{1}, Nonce: nonce})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func TestSimVerifier(t *testing.T) {
 	if _, err := attest.SimVerifierOf(nil); !errors.Is(err, directory.ErrUnverified) {
 		t.Error(err)
 	}
-	if _, err := attest.Collect(context.Background(), attest.SimMachine{Root: root}, identity.ID{1}, [32]byte{1}); err == nil {
+	if _, err := attest.Collect(context.Background(), attest.SimMachine{Root: root}, attest.Binding{Subject: identity.ID{1}, Nonce: [32]byte{1}}); err == nil {
 		t.Error("a machine without clock attests")
 	}
 }

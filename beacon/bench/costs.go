@@ -269,7 +269,7 @@ func (n *near) operations(context.Context) (variants []variant, all []*ledger, e
 	if err != nil {
 		return nil, nil, err
 	}
-	beacon, core := n.world.beacon.Public(), n.world.core.Public()
+	beacon, core, timed := n.world.beacon.Public(), n.world.core.Public(), n.world.timed.Public()
 	encoded, err := core.MarshalBinary()
 	if err != nil {
 		return nil, nil, err
@@ -287,7 +287,7 @@ func (n *near) operations(context.Context) (variants []variant, all []*ledger, e
 		{SignClassical, "Ed25519 signature alone", func() error { _ = ed25519.Sign(classical, message); return nil }},
 		{Verify, "verification of a hybrid signature", func() error { return beacon.Verify(typeAnswer, message, signature) }},
 		{ParseKey, "reading a core's public key", func() error { _, err := identity.ParsePublic(encoded); return err }},
-		{Encapsulate, "X-Wing encapsulation", func() error { _, _, err := identity.Encapsulate(core, rand.Reader); return err }},
+		{Encapsulate, "X-Wing encapsulation", func() error { _, _, err := timed.Encapsulate(rand.Reader); return err }},
 	} {
 		l := &ledger{row: Cost{Name: v.name, Kind: v.kind}}
 		all = append(all, l)

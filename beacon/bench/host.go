@@ -148,7 +148,7 @@ func (w *world) coreSide(ctx context.Context, h *host, mode exchange.Mode, addre
 		return exchange.CoreResult{}, err
 	}
 	core, err := exchange.NewCore(exchange.CoreConfig{
-		Key: w.core, Directory: w.directory, Beacon: w.only().ID(), UnixNS: time.Now().UnixNano(), Quality: h.clock.Quality(), Mode: mode,
+		Key: w.core, TimedKey: w.timed, Directory: w.directory, Beacon: w.only().ID(), UnixNS: time.Now().UnixNano(), Quality: h.clock.Quality(), Mode: mode,
 		Challenge: w.letter.Challenge, Asked: w.asked, Previous: statement.FirstProof(w.core.ID()), Attestation: statement.HashResult(coreResult),
 		Binding: ch.Binding, ChannelKey: ch.Key, Random: rand.Reader,
 	})

@@ -15,6 +15,7 @@ import (
 type world struct {
 	beacon    *identity.Private
 	core      *identity.Private
+	timed     *identity.TimedKey // each end has its own
 	directory *directory.Directory
 	asked     statement.Asked
 	letter    letter
@@ -68,7 +69,10 @@ func found(now time.Time) (*world, error) {
 }
 
 // read fills in what follows from the letter; both ends do it.
-func (w *world) read(now time.Time) error {
+func (w *world) read(now time.Time) (err error) {
+	if w.timed, err = identity.NewTimedKey(nil); err != nil {
+		return err
+	}
 	if len(w.letter.CoreSeed) != identity.SeedSize {
 		return fmt.Errorf("%w: a seed has %d bytes", ErrPeer, identity.SeedSize)
 	}

@@ -123,7 +123,7 @@ func TestTLSFrontEnd(t *testing.T) {
 // schedule is what the session's keys are made of, as the core knows it.
 func (p *pair) schedule() *KeySchedule {
 	p.t.Helper()
-	secret, err := p.coreKey.Decapsulate(p.core.accept.Ciphertext)
+	secret, err := p.coreCfg.TimedKey.Decapsulate(p.core.accept.Ciphertext)
 	if err != nil && p.core.accept.Ciphertext != nil {
 		p.t.Fatal(err)
 	}
@@ -503,15 +503,29 @@ func resign[B any](t testing.TB, key *identity.Private, msg []byte, k Kind, typ 
 	return out
 }
 
+// coreResultText stands for the core's attestation result: an exchange names its hash.
+const coreResultText = "core result"
+
 // fact verifies the statement of an exchange as a gate does.
 func fact(t testing.TB, p *pair) statement.Fact {
 	t.Helper()
 	_, c := p.bothDone()
-	f, err := statement.VerifyStatement(c.Signed, statement.Context{
-		Directory: p.world.Directory, Asked: p.coreCfg.Asked, Core: p.coreKey.Public(), PreviousProof: p.coreCfg.Previous, NowUnixNS: epochNS,
-	})
+	envelope, err := identity.DecodeEnvelope(p.challenge, statement.MaxChallengeSize)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return f
+	proof, _, err := statement.Proof{Challenge: envelope, Statements: []identity.Envelope{c.Signed}, Results: [][]byte{[]byte(coreResultText), c.BeaconResult},
+		PreviousProof: p.coreCfg.Previous, MadeUnixNS: epochNS}.Seal(p.coreKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := statement.Expecting(proof, p.world.Directory, epochNS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := statement.VerifyProof(proof, x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v.Facts[0]
 }

@@ -69,6 +69,7 @@ type Beacon struct {
 	nonce   [32]byte
 
 	core      identity.Public
+	located   identity.TimedPublic // the core's, to which this beacon encapsulates
 	directory *directory.Directory // of the challenge's epoch
 	self      directory.Beacon     // this beacon in it
 	init      initBody
@@ -248,7 +249,7 @@ func (b *Beacon) message(now stamp.Instant, msg []byte) (Output, error) {
 }
 
 // open checks Init and answers Accept. The order is: form, addressee, channel, challenge by look (all comparisons), challenge by
-// signature, the core's key, the core's signature, room, encapsulation.
+// signature, the core's key, the core's signature, its timed key, room, encapsulation.
 func (b *Beacon) open(now stamp.Instant, body []byte) (Output, error) {
 	var env identity.Envelope
 	if err := decode(KindInit, body, &env); err != nil {
@@ -269,6 +270,9 @@ func (b *Beacon) open(now stamp.Instant, body []byte) (Output, error) {
 	}
 	if _, err := env.Open(b.core, identity.TypeInit); err != nil {
 		return Output{}, fmt.Errorf("%w: %w", ErrInitSignature, err)
+	}
+	if b.located, err = identity.ParseTimedPublic(b.init.TimedKey); err != nil {
+		return Output{}, fmt.Errorf("%w: %w", ErrTimedKey, err)
 	}
 	if b.cfg.Admit != nil {
 		if err := b.cfg.Admit(b.core.ID()); err != nil {
@@ -376,9 +380,9 @@ func coreKey(data []byte, signer identity.ID) (identity.Public, error) {
 }
 
 func (b *Beacon) accept(now stamp.Instant) (Output, error) {
-	ciphertext, secret, err := identity.Encapsulate(b.core, b.cfg.Random)
+	ciphertext, secret, err := b.located.Encapsulate(b.cfg.Random)
 	if err != nil {
-		return Output{}, fmt.Errorf("%w: %w", ErrCoreKey, err)
+		return Output{}, fmt.Errorf("%w: %w", ErrTimedKey, err)
 	}
 	body := acceptBody{
 		Suite: Suite, Init: b.digests.init, Session: b.session, Nonce: b.nonce, Ciphertext: ciphertext,

@@ -20,6 +20,7 @@ const mismatchTolerance = time.Millisecond
 type view struct {
 	beacon      directory.Beacon
 	core        identity.ID
+	timed       identity.TimedKeyID
 	asked       statement.Asked
 	binding     [32]byte
 	init        *initBody
@@ -48,6 +49,7 @@ func (v *view) statement() statement.Statement {
 		RTTBeaconMinNS: beacon.min, RTTCoreMinNS: coreNS,
 		RTTBeaconP10NS: beacon.p10, RTTBeaconP50NS: beacon.p50, RTTBeaconP90NS: beacon.p90,
 		PayloadLen: PacketSize, BeaconResult: v.attestation, CoreResult: v.init.Attestation,
+		TimedKey: v.timed,
 	}
 }
 
@@ -86,7 +88,7 @@ const ownFlags = statement.FlagPathChanged | statement.FlagClockAttested | state
 // claim is the statement that the beacon signs.
 func (b *Beacon) claim() statement.Statement {
 	v := view{
-		beacon: b.self, core: b.core.ID(), asked: b.asked, binding: b.cfg.Binding, init: &b.init, digests: &b.digests,
+		beacon: b.self, core: b.core.ID(), timed: b.located.ID(), asked: b.asked, binding: b.cfg.Binding, init: &b.init, digests: &b.digests,
 		session: b.session, sent: b.caller.sent, rounds: b.caller.rounds[:b.caller.valid], times: b.times,
 		values: func(i uint16) (ch, d [16]byte) { return b.seed.Value(b.session, i), b.caller.answers[i] },
 		path:   b.path, attestation: statement.HashResult(b.cfg.Attestation),
@@ -110,10 +112,8 @@ func (b *Beacon) claim() statement.Statement {
 // checkStatement verifies the beacon's statement against directory and challenge, compares it with the core's own view, and
 // countersigns. What only the beacon can know (its clock, its own flags) is taken over from the claim; all else must be equal
 // to the last bit.
-func (c *Core) checkStatement(r resultBody, rounds []Round) (statement.Countersigned, statement.Statement, error) {
-	fail := func(err error) (statement.Countersigned, statement.Statement, error) {
-		return statement.Countersigned{}, statement.Statement{}, err
-	}
+func (c *Core) checkStatement(r resultBody, rounds []Round) (conclusion, error) {
+	fail := func(err error) (conclusion, error) { return conclusion{}, err }
 	env, err := identity.DecodeEnvelope(r.Statement, maxBody[KindResult])
 	if err != nil {
 		return fail(fmt.Errorf("%w: %w", ErrStatement, err))
@@ -136,22 +136,29 @@ func (c *Core) checkStatement(r resultBody, rounds []Round) (statement.Countersi
 	if statement.HashResult(r.Attestation) != want.BeaconResult {
 		return fail(fmt.Errorf("%w: attestation result is not the one that it names", ErrStatement))
 	}
-	signed, err := statement.Countersign(c.cfg.Key, env, statement.Context{
+	signature, err := statement.Countersign(c.cfg.Key, env, statement.Context{
 		Directory: c.cfg.Directory, Asked: c.cfg.Asked, PreviousProof: c.cfg.Previous, NowUnixNS: c.cfg.UnixNS, Roots: c.cfg.Roots,
 	}, statement.Agreed{
 		SessionID: want.SessionID, ExporterHash: want.ExporterHash, TranscriptHash: want.TranscriptHash,
-		RTTCoreMinNS: want.RTTCoreMinNS, CoreResult: want.CoreResult,
+		RTTCoreMinNS: want.RTTCoreMinNS, CoreResult: want.CoreResult, TimedKey: c.cfg.TimedKey.ID(),
 	})
 	if err != nil {
 		return fail(fmt.Errorf("%w: %w", ErrSignature, err))
 	}
-	return signed, claim, nil
+	return conclusion{signed: env, claim: claim, countersignature: signature}, nil
+}
+
+// conclusion is a beacon's statement that the core has checked and countersigned.
+type conclusion struct {
+	signed           identity.Envelope
+	claim            statement.Statement
+	countersignature []byte
 }
 
 // view is the core's.
 func (c *Core) view(rounds []Round) *view {
 	return &view{
-		beacon: c.beacon, core: c.cfg.Key.ID(), asked: c.cfg.Asked, binding: c.cfg.Binding, init: &c.init, digests: &c.digests,
+		beacon: c.beacon, core: c.cfg.Key.ID(), timed: c.cfg.TimedKey.ID(), asked: c.cfg.Asked, binding: c.cfg.Binding, init: &c.init, digests: &c.digests,
 		session: c.accept.Session, sent: c.stop.Sent, rounds: rounds, times: c.answerer.rounds[:c.answerer.valid],
 		values: func(i uint16) (ch, d [16]byte) { return c.answerer.challenges[i], c.answerer.values[i] },
 		path:   c.accept.Path, attestation: c.accept.Attestation,

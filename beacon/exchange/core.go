@@ -40,7 +40,8 @@ func (m Mode) String() string {
 
 // CoreConfig is what the core's side of one exchange is made of.
 type CoreConfig struct {
-	Key       *identity.Private    // the core's identity, with the KEM key
+	Key       *identity.Private    // the core's identity
+	TimedKey  *identity.TimedKey   // what is located: the key that answers rest upon
 	Directory *directory.Directory // the verified constellation
 	Beacon    identity.ID          // whom it talks to; the directory lists it
 	UnixNS    int64                // the wall clock at the opening, nanoseconds since 1970, for expiries
@@ -96,6 +97,9 @@ const (
 func NewCore(cfg CoreConfig) (*Core, error) {
 	if cfg.Key == nil || cfg.Key.Public().Role() != identity.RoleCore {
 		return nil, fmt.Errorf("%w: key of a core missing", ErrConfig)
+	}
+	if cfg.TimedKey.ID().IsZero() {
+		return nil, fmt.Errorf("%w: timed key missing", ErrConfig)
 	}
 	beacon, listed := cfg.Directory.Lookup(cfg.Beacon)
 	if !listed {
@@ -204,6 +208,7 @@ func (c *Core) begin(now stamp.Instant) (Output, error) {
 		Suite: Suite, Challenge: c.cfg.Challenge, Core: pub, Beacon: c.cfg.Beacon, Nonce: c.nonce,
 		SeedCommit: c.seed.Commit(c.cfg.Key.ID()), Binding: c.cfg.Binding, Previous: c.cfg.Previous, Attestation: c.cfg.Attestation,
 		GranularityNS: c.cfg.Quality.GranularityNS, ErrPPB: c.cfg.Quality.ErrPPB, Mode: c.cfg.Mode, Carrier: c.cfg.Carrier,
+		TimedKey: c.cfg.TimedKey.Public().Bytes(),
 	}
 	msg, digest, err := sealed(c.cfg.Key, KindInit, identity.TypeInit, c.init)
 	if err != nil {
@@ -271,7 +276,7 @@ func (c *Core) accepted(now stamp.Instant, body []byte) (Output, error) {
 	if err := c.checkAccept(); err != nil {
 		return Output{}, err
 	}
-	secret, err := c.cfg.Key.Decapsulate(c.accept.Ciphertext)
+	secret, err := c.cfg.TimedKey.Decapsulate(c.accept.Ciphertext)
 	if err != nil {
 		return Output{}, fmt.Errorf("%w: %w", ErrTerms, err)
 	}
@@ -348,16 +353,16 @@ func (c *Core) concluded(body []byte) (Output, error) {
 	if err != nil {
 		return Output{}, err
 	}
-	signed, claim, err := c.checkStatement(r, rounds)
+	checked, err := c.checkStatement(r, rounds)
 	if err != nil {
 		return Output{}, err
 	}
-	msg, _, err := encode(KindCountersign, countersignBody{Session: c.accept.Session, Signature: signed.CoreSignature})
+	msg, _, err := encode(KindCountersign, countersignBody{Session: c.accept.Session, Signature: checked.countersignature})
 	if err != nil {
 		return Output{}, err
 	}
 	c.result = &CoreResult{
-		Signed: signed, Statement: claim, BeaconResult: r.Attestation,
+		Signed: checked.signed, Statement: checked.claim, BeaconResult: r.Attestation,
 		RTTNS: summarise(c.answerer.rounds[:c.answerer.valid]).min, Rounds: c.answerer.valid, Unstable: c.answerer.unstable,
 	}
 	c.state, c.wake = coreOver, stamp.Never
@@ -366,12 +371,12 @@ func (c *Core) concluded(body []byte) (Output, error) {
 
 // CoreResult is what a core has after an exchange.
 type CoreResult struct {
-	Signed       statement.Countersigned // the beacon's signed statement with the core's signature of the same payload
-	Statement    statement.Statement     // what it says
-	BeaconResult []byte                  // the beacon's attestation result that the statement names: a claim until appraised
-	RTTNS        int64                   // the smallest round trip by the core's own clock, without that clock's own error
-	Rounds       int                     // rounds that the core timed
-	Unstable     int                     // verified rounds that the clock rule refused
+	Signed       identity.Envelope   // the beacon's signed statement, checked against everything that the core saw
+	Statement    statement.Statement // what it says
+	BeaconResult []byte              // the beacon's attestation result that the statement names: a claim until appraised
+	RTTNS        int64               // the smallest round trip by the core's own clock, without that clock's own error
+	Rounds       int                 // rounds that the core timed
+	Unstable     int                 // verified rounds that the clock rule refused
 }
 
 // Result returns the outcome of an exchange that is done.

@@ -3,13 +3,14 @@
 //
 // What it believes. Only an upper bound on distance is evidence, because anybody can add delay and nobody can send faster than
 // light. A round trip bounds the distance to whoever could answer, and only the holder of one core's keys can: the answer to a
-// challenge is a MAC under a key that comes from an encapsulation to the core's attested KEM key and from the TLS channel that
-// both identities signed. Signatures are slow and stand outside the timed phase; inside it there is nothing but HMAC-SHA-256.
+// challenge is a MAC under a key that comes from an encapsulation to the core's timed key and from the TLS channel that
+// both identities signed. The timed key is drawn when the core starts and lives in its memory only; the statement names it, and the
+// core's attestation result has to name the same. Signatures are slow and stand outside the timed phase; inside it there is nothing but HMAC-SHA-256.
 //
 // The run (CH, RS and FN are 64-byte packets beside QUIC, the rest are messages on one QUIC stream):
 //
 //	core                                                           beacon
-//	 | Init{challenge, core key, nonce_c, commit(seed_c), exporter, sig} -->|  checks cheap before dear
+//	 | Init{challenge, core key, timed key, nonce_c, commit(seed_c), exporter, sig} -->|  checks cheap before dear
 //	 |<-- Accept{nonce_b, session, kem_ct, commit(seed_b), limits, exporter, sig}
 //	 |      k_c, k_r, k_f = HKDF(kem secret ‖ exporter; nonces; ids, session, both messages)
 //	 | Ready -------------------------------------------------------------->|

@@ -16,6 +16,7 @@ var (
 	ErrCarrier       = errors.New("rounds cannot travel between this beacon and this core as the core asks")
 	ErrCoreKey       = errors.New("core's public key is malformed, not a core's, or not the signer's")
 	ErrInitSignature = errors.New("core's signature of the opening does not verify")
+	ErrTimedKey      = errors.New("core's timed key is malformed")
 )
 
 // Why a core refuses the beacon's acceptance.

@@ -103,6 +103,7 @@ type initBody struct {
 	ErrPPB        uint32      `cbor:"11,keyasint"`
 	Mode          Mode        `cbor:"12,keyasint"` // the core's answering loop
 	Carrier       Carrier     `cbor:"13,keyasint"` // how rounds can reach the core
+	TimedKey      []byte      `cbor:"14,keyasint"` // X-Wing public key, to which the beacon encapsulates
 }
 
 // quality is that of the core's clock.
@@ -116,7 +117,7 @@ type acceptBody struct {
 	Init        [32]byte `cbor:"2,keyasint"` // SHA-256 of the Init message's body
 	Session     Session  `cbor:"3,keyasint"`
 	Nonce       [32]byte `cbor:"4,keyasint"`
-	Ciphertext  []byte   `cbor:"5,keyasint"` // encapsulated to the core's KEM key
+	Ciphertext  []byte   `cbor:"5,keyasint"` // encapsulated to the core's timed key
 	SeedCommit  [32]byte `cbor:"6,keyasint"`
 	Binding     [32]byte `cbor:"7,keyasint"`
 	MinRounds   uint16   `cbor:"8,keyasint"`

@@ -145,9 +145,9 @@ func newPair(t exchangetest.TB) *pair {
 		Directory: p.world.Directory, UnixNS: epochNS, Attestation: []byte("beacon result"), Validity: time.Hour,
 	}
 	p.coreCfg = CoreConfig{
-		Key: p.coreKey, Directory: p.world.Directory, Beacon: p.world.Beacons[0].ID(), UnixNS: epochNS,
+		Key: p.coreKey, TimedKey: exchangetest.TimedKey(t, "core"), Directory: p.world.Directory, Beacon: p.world.Beacons[0].ID(), UnixNS: epochNS,
 		Quality: fine, Mode: ModeBlocking, Carrier: CarrierPackets,
-		Challenge: p.challenge, Asked: shared.asked, Previous: [32]byte{3}, Attestation: [32]byte{4},
+		Challenge: p.challenge, Asked: shared.asked, Previous: [32]byte{3}, Attestation: statement.HashResult([]byte(coreResultText)),
 		Binding: [32]byte{1}, ChannelKey: [32]byte{2}, Random: exchangetest.NewRandom(2),
 	}
 	return p
@@ -340,8 +340,11 @@ func TestHonestExchange(t *testing.T) {
 	if s.RoundsOK != 8 || s.RoundsSent != 8 {
 		t.Errorf("%d of %d rounds, want 8 of 8", s.RoundsOK, s.RoundsSent)
 	}
-	if string(b.Countersignature) != string(c.Signed.CoreSignature) || len(b.Countersignature) == 0 {
-		t.Error("countersignature did not come back")
+	if err := p.coreKey.Public().Verify(identity.TypeCountersign, c.Signed.Payload, b.Countersignature); err != nil {
+		t.Error("countersignature did not come back:", err)
+	}
+	if s.TimedKey != p.coreCfg.TimedKey.ID() {
+		t.Error("the statement names another timed key than the one that was timed")
 	}
 	if len(p.refusedB)+len(p.refusedC) > 0 {
 		t.Errorf("honest packets refused: %v, %v", p.refusedB, p.refusedC)

@@ -36,6 +36,7 @@ type sessionVector struct {
 	Comment       string        `json:"comment"`
 	CoreSeed      hexBytes      `json:"core_identity_seed"`
 	CorePublic    base64Bytes   `json:"core_public"`
+	TimedSeed     hexBytes      `json:"timed_key_seed"`
 	DirectoryRoot base64Bytes   `json:"directory_root_public"`
 	Directory     base64Bytes   `json:"directory"`
 	UnixNS        int64         `json:"unix_ns"`
@@ -94,7 +95,7 @@ func init() {
 	for name, err := range map[string]error{
 		"ErrAcceptSignature": ErrAcceptSignature, "ErrOtherInit": ErrOtherInit, "ErrTerms": ErrTerms, "ErrTimes": ErrTimes,
 		"ErrTimesOpened": ErrTimesOpened, "ErrSeed": ErrSeed, "ErrStatement": ErrStatement, "ErrSignature": ErrSignature,
-		"ErrTooFewRounds": ErrTooFewRounds, "ErrCarrier": ErrCarrier,
+		"ErrTooFewRounds": ErrTooFewRounds, "ErrCarrier": ErrCarrier, "ErrTimedKey": ErrTimedKey,
 	} {
 		sentinels[name] = err
 	}
@@ -133,12 +134,14 @@ func recordSession(t *testing.T) *sessionVector {
 	for i, r := range p.core.answerer.rounds[:p.core.answerer.valid] {
 		v.Rounds[i].NS = r.NS
 	}
-	secret, err := p.coreKey.Decapsulate(p.core.accept.Ciphertext)
+	secret, err := p.coreCfg.TimedKey.Decapsulate(p.core.accept.Ciphertext)
 	if err != nil {
 		t.Fatal(err)
 	}
 	id := p.world.Beacons[0].ID()
 	seed := sha256.Sum256([]byte("exchangetest core/core"))
+	timedSeed := exchangetest.TimedSeed("core")
+	v.TimedSeed = timedSeed[:]
 	v.CoreSeed, v.KEMSecret, v.BeaconID = seed[:], secret, id[:]
 	v.NonceCore, v.SeedCore, v.Transcript = p.core.nonce[:], p.core.seed[:], c.Statement.TranscriptHash[:]
 	v.Directory, v.DirectoryRoot = p.world.Signed, mustPublic(t, p.world.Root)
@@ -182,6 +185,10 @@ func forgeSession(t *testing.T, p *pair, v *sessionVector) {
 	mixed := wireOfKey(t, p.coreKey.Public())
 	mixed.MLDSA = wireOfKey(t, exchangetest.Key(t, identity.RoleCore, "near core").Public()).MLDSA
 	add("halves of two identities", "init", "ErrCoreKey", init(func(b *initBody) { b.Core = mustCanon(t, mixed) }))
+	short, loworder := p.coreCfg.TimedKey.Public().Bytes()[1:], p.coreCfg.TimedKey.Public().Bytes()
+	clear(loworder[len(loworder)-32:])
+	add("timed key cut", "init", "ErrTimedKey", init(func(b *initBody) { b.TimedKey = short }))
+	add("timed key of small order", "init", "ErrTimedKey", init(func(b *initBody) { b.TimedKey = loworder }))
 	add("Ed25519 half of the signature", "init", "ErrInitSignature", corrupt(t, v.Init, KindInit, 10))
 	add("ML-DSA half of the signature", "init", "ErrInitSignature", corrupt(t, v.Init, KindInit, 200))
 	add("answers another opening", "accept", "ErrOtherInit", accept(func(b *acceptBody) { b.Init[0] ^= 1 }))
@@ -231,6 +238,10 @@ func newReplay(t *testing.T, v *sessionVector) *replay {
 	if err != nil {
 		t.Fatal(err)
 	}
+	timed, err := identity.NewTimedKey(bytes.NewReader(v.TimedSeed))
+	if err != nil {
+		t.Fatal(err)
+	}
 	r := &replay{t: t, v: v}
 	r.clock = &fakeClock{truth: &r.now, q: fine, real: truthful, raw: truthful}
 	var env identity.Envelope
@@ -246,7 +257,7 @@ func newReplay(t *testing.T, v *sessionVector) *replay {
 		t.Fatal(err)
 	}
 	r.core, err = NewCore(CoreConfig{
-		Key: key, Directory: d, Beacon: identity.ID(v.BeaconID), UnixNS: v.UnixNS, Quality: fine, Mode: in.Mode, Carrier: in.Carrier,
+		Key: key, TimedKey: timed, Directory: d, Beacon: identity.ID(v.BeaconID), UnixNS: v.UnixNS, Quality: fine, Mode: in.Mode, Carrier: in.Carrier,
 		Challenge: in.Challenge, Asked: asked, Previous: in.Previous, Attestation: in.Attestation,
 		Binding: [32]byte(v.Binding), ChannelKey: [32]byte(v.ChannelKey), Random: bytes.NewReader(append(v.NonceCore[:32:32], v.SeedCore...)),
 	})
@@ -324,7 +335,7 @@ func TestSessionVector(t *testing.T) {
 	}
 	var c countersignBody
 	mustDecode(t, KindCountersign, v.Countersign[HeadSize:], &c)
-	if err := r.core.cfg.Key.Public().Verify(identity.TypeCountersign, result.Signed.Statement.Payload, c.Signature); err != nil {
+	if err := r.core.cfg.Key.Public().Verify(identity.TypeCountersign, result.Signed.Payload, c.Signature); err != nil {
 		t.Errorf("recorded countersignature: %v", err)
 	}
 	for _, f := range v.Forged {

@@ -63,7 +63,7 @@ func BenchmarkSessions(b *testing.B) {
 		for range b.N {
 			near := listenB(b)
 			out, err := prober.Run(b.Context(), prober.Config{
-				Key: core, Directory: w.Directory, Conn: near, Attestation: []byte("core result"),
+				Key: core, TimedKey: exchangetest.TimedKey(b, "timed"), Directory: w.Directory, Conn: near, Attestation: []byte("core result"),
 			}, challenge)
 			if err != nil || len(out.Answers) != 1 {
 				b.Fatal(err, out.Failures)

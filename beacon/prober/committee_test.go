@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ursa-virtual/ursa/beacon/exchange/exchangetest"
 	"github.com/ursa-virtual/ursa/beacon/prober"
 	"github.com/ursa-virtual/ursa/beacon/statement"
 	"github.com/ursa-virtual/ursa/simnet/fabric"
@@ -21,7 +22,7 @@ func TestCommitteeMakesProofs(t *testing.T) {
 		prepared := 0
 		p := &prober.Committee{Prepare: func(context.Context) (prober.Config, error) {
 			prepared++
-			return prober.Config{Key: c.core, Directory: c.Directory, Conn: c.socket, Attestation: []byte("core result"), Clock: virtual}, nil
+			return prober.Config{Key: c.core, TimedKey: exchangetest.TimedKey(t, "timed"), Directory: c.Directory, Conn: c.socket, Attestation: []byte("core result"), Clock: virtual}, nil
 		}}
 		previous := statement.FirstProof(c.core.ID())
 		for range 2 {
@@ -52,7 +53,7 @@ func TestCommitteeOfTheSilent(t *testing.T) {
 		broken := errors.New("no directory")
 		var trouble error
 		p := &prober.Committee{Prepare: func(context.Context) (prober.Config, error) {
-			return prober.Config{Key: c.core, Directory: c.Directory, Conn: c.socket, Attestation: []byte("core result"), Clock: virtual, Timeout: time.Second}, trouble
+			return prober.Config{Key: c.core, TimedKey: exchangetest.TimedKey(t, "timed"), Directory: c.Directory, Conn: c.socket, Attestation: []byte("core result"), Clock: virtual, Timeout: time.Second}, trouble
 		}}
 		if _, _, err := p.Prove(t.Context(), c.Challenge(t, c.core.ID(), nil), [32]byte{1}); !errors.Is(err, prober.ErrNoAnswer) || !errors.Is(err, prober.ErrDial) {
 			t.Error(err)

@@ -101,7 +101,7 @@ func buildOn(t *testing.T, network fabric.Config, links map[string]fabric.Link, 
 // probe runs the core with the usual configuration, which edit may change.
 func (c *constellation) probe(t *testing.T, edit func(*prober.Config)) prober.Outcome {
 	t.Helper()
-	cfg := prober.Config{Key: c.core, Directory: c.Directory, Conn: c.socket, Attestation: []byte("core result"), Clock: virtual}
+	cfg := prober.Config{Key: c.core, TimedKey: exchangetest.TimedKey(t, "timed"), Directory: c.Directory, Conn: c.socket, Attestation: []byte("core result"), Clock: virtual}
 	if edit != nil {
 		edit(&cfg)
 	}

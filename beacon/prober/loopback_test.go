@@ -62,7 +62,7 @@ func TestLoopbackOnEveryPath(t *testing.T) {
 			core := exchangetest.Key(t, identity.RoleCore, "core")
 			challenge := w.Challenge(t, core.ID(), nil)
 			out, err := prober.Run(t.Context(), prober.Config{
-				Key: core, Directory: w.Directory, Conn: listen(t), Attestation: []byte("core result"), Path: path,
+				Key: core, TimedKey: exchangetest.TimedKey(t, "timed"), Directory: w.Directory, Conn: listen(t), Attestation: []byte("core result"), Path: path,
 			}, challenge)
 			if err != nil {
 				t.Fatal(err)
@@ -116,7 +116,7 @@ func TestLoopbackWithSocketsOfTheirOwn(t *testing.T) {
 			key := exchangetest.Key(t, identity.RoleCore, "core")
 			challenge := w.Challenge(t, key.ID(), nil)
 			out, err := prober.Run(t.Context(), prober.Config{
-				Key: key, Directory: w.Directory, Socket: core, Attestation: []byte("core result"), Clock: clock, Mode: c.mode,
+				Key: key, TimedKey: exchangetest.TimedKey(t, "timed"), Directory: w.Directory, Socket: core, Attestation: []byte("core result"), Clock: clock, Mode: c.mode,
 			}, challenge)
 			if errors.Is(err, timing.ErrHold) {
 				t.Skip(err)
@@ -164,7 +164,7 @@ func TestDualStackWildcard(t *testing.T) {
 				defer func() { cancel(); <-done }()
 				key := exchangetest.Key(t, identity.RoleCore, "core")
 				out, err := prober.Run(t.Context(), prober.Config{
-					Key: key, Directory: w.Directory, Conn: near, Attestation: []byte("core result"), Clock: clock,
+					Key: key, TimedKey: exchangetest.TimedKey(t, "timed"), Directory: w.Directory, Conn: near, Attestation: []byte("core result"), Clock: clock,
 				}, w.Challenge(t, key.ID(), nil))
 				if err != nil {
 					t.Fatal(err)

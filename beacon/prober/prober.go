@@ -24,10 +24,12 @@ import (
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
 
-// Config describes a core that is about to prove its place. Key, Directory, Attestation and one of Conn and Socket must be given.
+// Config describes a core that is about to prove its place. Key, TimedKey, Directory, Attestation and one of Conn and Socket must be given.
 type Config struct {
-	// Key is the core's identity, with its KEM key.
+	// Key is the core's identity.
 	Key *identity.Private
+	// TimedKey is what gets located: drawn when the core started, held in its memory only, and named by Attestation.
+	TimedKey *identity.TimedKey
 	// Directory is the verified constellation that the gate's challenge names.
 	Directory *directory.Directory
 	// Conn is the socket for everything; it is not closed. A Linux UDP socket or a simulated endpoint gives receive stamps of
@@ -108,10 +110,10 @@ type Event struct {
 	Err    error     // with Failed
 }
 
-// Answer is one beacon's verified and countersigned statement.
+// Answer is one beacon's statement, verified and compared with what this core saw.
 type Answer struct {
 	Beacon       directory.Beacon
-	Signed       statement.Countersigned
+	Signed       identity.Envelope
 	Statement    statement.Statement
 	BeaconResult []byte        // the attestation result that the statement names
 	RTTCore      earth.RTT     // smallest round trip by this core's clock
@@ -156,6 +158,8 @@ func (c Config) withDefaults() (Config, error) {
 	switch {
 	case c.Key == nil || c.Key.Public().Role() != identity.RoleCore:
 		return c, fmt.Errorf("%w: the key of a core is missing", ErrConfig)
+	case c.TimedKey.ID().IsZero():
+		return c, fmt.Errorf("%w: the timed key is missing", ErrConfig)
 	case (c.Conn == nil) == (c.Socket == nil) || !c.Directory.Verified():
 		return c, fmt.Errorf("%w: one socket and a verified directory are needed", ErrConfig)
 	case len(c.Attestation) == 0:
@@ -438,7 +442,7 @@ func (r *run) machine(beacon directory.Beacon, ch channel.Channel, path exchange
 		carrier = exchange.CarrierDatagrams
 	}
 	return exchange.CoreConfig{
-		Key: r.Key, Directory: r.Directory, Beacon: beacon.ID(), UnixNS: r.Now().UnixNano(),
+		Key: r.Key, TimedKey: r.TimedKey, Directory: r.Directory, Beacon: beacon.ID(), UnixNS: r.Now().UnixNano(),
 		Quality: r.Clock.Quality(), Mode: r.Mode, Carrier: carrier,
 		Challenge: r.envelope, Asked: r.asked, Previous: r.PreviousProof, Attestation: statement.HashResult(r.Attestation), Roots: r.Roots,
 		Binding: ch.Binding, ChannelKey: ch.Key, Random: r.Random,

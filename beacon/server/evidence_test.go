@@ -20,7 +20,7 @@ func (r *rig) look(name string, judge func(prober.Presented) error) (prober.Pres
 	r.t.Helper()
 	var seen prober.Presented
 	core := exchangetest.Key(r.t, identity.RoleCore, name)
-	out, err := prober.Run(context.Background(), prober.Config{Key: core, Directory: r.world.Directory, Conn: r.socket(name), Attestation: []byte("core result"), Clock: virtual,
+	out, err := prober.Run(context.Background(), prober.Config{Key: core, TimedKey: exchangetest.TimedKey(r.t, "timed"), Directory: r.world.Directory, Conn: r.socket(name), Attestation: []byte("core result"), Clock: virtual,
 		Timeout: time.Minute, Appraise: func(_ context.Context, p prober.Presented) error {
 			seen = p
 			return judge(p)

@@ -203,7 +203,7 @@ func (r *rig) flood(from *fabric.Endpoint, flights [][][]byte, over time.Duratio
 func (r *rig) measure(name string) time.Duration {
 	core := exchangetest.Key(r.t, identity.RoleCore, name)
 	out, err := prober.Run(r.t.Context(), prober.Config{
-		Key: core, Directory: r.world.Directory, Conn: r.socket(name), Attestation: []byte("core result"), Clock: virtual,
+		Key: core, TimedKey: exchangetest.TimedKey(r.t, "timed"), Directory: r.world.Directory, Conn: r.socket(name), Attestation: []byte("core result"), Clock: virtual,
 	}, r.world.Challenge(r.t, core.ID(), nil))
 	if err != nil || len(out.Answers) != 1 {
 		r.t.Errorf("honest core: %v, %v", err, out.Failures)

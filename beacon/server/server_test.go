@@ -111,7 +111,7 @@ func (r *rig) probe(name string, socket net.PacketConn) error {
 	r.t.Helper()
 	core := exchangetest.Key(r.t, identity.RoleCore, name)
 	out, err := prober.Run(context.Background(), prober.Config{
-		Key: core, Directory: r.world.Directory, Conn: socket, Attestation: []byte("core result"), Clock: virtual,
+		Key: core, TimedKey: exchangetest.TimedKey(r.t, "timed"), Directory: r.world.Directory, Conn: socket, Attestation: []byte("core result"), Clock: virtual,
 	}, r.world.Challenge(r.t, core.ID(), nil))
 	if err != nil {
 		return err
@@ -269,13 +269,13 @@ func TestBatches(t *testing.T) {
 			all.Go(func() {
 				core := exchangetest.Key(t, identity.RoleCore, name)
 				out, err := prober.Run(t.Context(), prober.Config{
-					Key: core, Directory: r.world.Directory, Conn: socket, Attestation: []byte("core result"), Clock: virtual,
+					Key: core, TimedKey: exchangetest.TimedKey(t, "timed"), Directory: r.world.Directory, Conn: socket, Attestation: []byte("core result"), Clock: virtual,
 				}, r.world.Challenge(t, core.ID(), nil))
 				if err != nil || len(out.Answers) != 1 {
 					t.Errorf("%s: %v, %v", name, err, out.Failures)
 					return
 				}
-				e := out.Answers[0].Signed.Statement
+				e := out.Answers[0].Signed
 				if e.Path == nil || e.Path.Size < 2 {
 					t.Errorf("%s: signed alone", name)
 				}

@@ -49,8 +49,8 @@ func (t Timing) String() string {
 // Unbounded is the round trip of a fact that was never verified: larger than any real one, so that it says nothing.
 const Unbounded = earth.RTT(math.MaxInt64)
 
-// Fact is a verified statement: the holder of this core's key answered this beacon within these round trips, after the challenge
-// was issued. VerifyStatement and VerifyProof make facts; one made otherwise is not Verified and bounds nothing.
+// Fact is a verified statement: the holder of the core's timed key answered this beacon within these round trips, after the challenge
+// was issued. VerifyProof makes facts; one made otherwise is not Verified and bounds nothing.
 type Fact struct {
 	Beacon         identity.ID
 	Place          string       // of the beacon, for people
@@ -70,6 +70,7 @@ type Fact struct {
 	SessionID      [16]byte
 	BeaconResult   [32]byte // hash of the beacon's attestation result
 	CoreResult     [32]byte // hash of the core's attestation result
+	TimedKey       identity.TimedKeyID
 
 	verified bool
 }
@@ -98,6 +99,6 @@ func factOf(s Statement, b directory.Beacon) Fact {
 		GranularityNS: s.TimerGranularityNS, ErrPPB: s.TimerErrorPPB,
 		StartUnixNS: s.StartUnixNS, EndUnixNS: s.EndUnixNS, NotAfterUnixNS: s.NotAfterUnixNS,
 		RoundsSent: s.RoundsSent, RoundsOK: s.RoundsOK, Flags: s.Flags, SessionID: s.SessionID,
-		BeaconResult: s.BeaconResult, CoreResult: s.CoreResult, verified: true,
+		BeaconResult: s.BeaconResult, CoreResult: s.CoreResult, TimedKey: s.TimedKey, verified: true,
 	}
 }

@@ -33,21 +33,23 @@ var (
 	ErrStatementOrder   = errors.New("statements are not in ascending order of beacons")
 	ErrDuplicateBeacon  = errors.New("two statements of one beacon")
 	ErrDuplicateSession = errors.New("two statements about one session")
+	ErrTimedKeys        = errors.New("statements about different timed keys of one core: it was started anew, or exists twice")
 	ErrResultMissing    = errors.New("statement names an attestation result that the proof does not hold")
 	ErrResultUnused     = errors.New("proof holds an attestation result that no statement names")
 	ErrResultOrder      = errors.New("attestation results are not in ascending order, or too many or too large")
 )
 
-// Proof is everything a core shows about one challenge: a claim. On the wire it is an envelope of type "proof" signed by the core.
+// Proof is everything a core shows about one challenge: a claim. On the wire it is an envelope of type "proof" signed by the core,
+// which is the core's countersignature of every statement in it.
 type Proof struct {
-	Version       uint64            `cbor:"1,keyasint"`
-	Suite         uint64            `cbor:"2,keyasint"`
-	Core          identity.Public   `cbor:"3,keyasint"`
-	Challenge     identity.Envelope `cbor:"4,keyasint"` // signed by the gate
-	Statements    []Countersigned   `cbor:"5,keyasint"` // ascending by beacon
-	Results       [][]byte          `cbor:"6,keyasint"` // encoded attestation results that statements name; ascending by bytes
-	PreviousProof [32]byte          `cbor:"7,keyasint"` // hash of the core's last proof, or FirstProof
-	MadeUnixNS    int64             `cbor:"8,keyasint"` // on the core's clock
+	Version       uint64              `cbor:"1,keyasint"`
+	Suite         uint64              `cbor:"2,keyasint"`
+	Core          identity.Public     `cbor:"3,keyasint"`
+	Challenge     identity.Envelope   `cbor:"4,keyasint"` // signed by the gate
+	Statements    []identity.Envelope `cbor:"5,keyasint"` // of type "statement", signed by beacons; ascending by beacon
+	Results       [][]byte            `cbor:"6,keyasint"` // encoded attestation results that statements name; ascending by bytes
+	PreviousProof [32]byte            `cbor:"7,keyasint"` // hash of the core's last proof, or FirstProof
+	MadeUnixNS    int64               `cbor:"8,keyasint"` // on the core's clock
 }
 
 // Seal brings statements and results into order, drops repeated results, fills in Version, Suite and Core, and returns the signed
@@ -56,7 +58,7 @@ type Proof struct {
 func (p Proof) Seal(core *identity.Private) (encoded []byte, hash [32]byte, err error) {
 	p.Version, p.Suite, p.Core = Version, identity.Suite, core.Public()
 	p.Statements = slices.Clone(p.Statements)
-	slices.SortFunc(p.Statements, func(a, b Countersigned) int { return a.Statement.Signer.Compare(b.Statement.Signer) })
+	slices.SortFunc(p.Statements, func(a, b identity.Envelope) int { return a.Signer.Compare(b.Signer) })
 	p.Results = slices.Clone(p.Results)
 	slices.SortFunc(p.Results, bytes.Compare)
 	p.Results = slices.CompactFunc(p.Results, bytes.Equal)
@@ -124,9 +126,9 @@ func (p Proof) check() error {
 		return fmt.Errorf("%w: %d", ErrResultOrder, len(p.Results))
 	}
 	for i := 1; i < len(p.Statements); i++ {
-		switch c := p.Statements[i-1].Statement.Signer.Compare(p.Statements[i].Statement.Signer); {
+		switch c := p.Statements[i-1].Signer.Compare(p.Statements[i].Signer); {
 		case c == 0:
-			return fmt.Errorf("%w: %s", ErrDuplicateBeacon, p.Statements[i].Statement.Signer.Short())
+			return fmt.Errorf("%w: %s", ErrDuplicateBeacon, p.Statements[i].Signer.Short())
 		case c > 0:
 			return fmt.Errorf("%w: entry %d", ErrStatementOrder, i)
 		}
@@ -193,7 +195,8 @@ type Verified struct {
 //	ErrWrongPolicy        and policy
 //	ErrPreviousProof      the proof continues the expected chain
 //	                      each statement: all errors of VerifyStatement, with the beacon's id
-//	ErrDuplicateSession   no two statements are about one session
+//	ErrTimedKeys          all statements are about one timed key
+//	ErrDuplicateSession   and no two about one session
 //	ErrResultMissing      every attestation result that a statement names is there
 //	ErrResultUnused       and no other
 //
@@ -290,10 +293,14 @@ func (x Expect) facts(p Proof, asked Asked) ([]Fact, error) {
 		NowUnixNS: x.NowUnixNS, Roots: x.Roots}
 	facts := make([]Fact, 0, len(p.Statements))
 	sessions := make(map[[16]byte]bool, len(p.Statements))
-	for _, c := range p.Statements {
-		f, err := VerifyStatement(c, context)
+	for _, e := range p.Statements {
+		s, b, err := context.verify(e)
 		if err != nil {
-			return nil, fmt.Errorf("statement of beacon %s: %w", c.Statement.Signer.Short(), err)
+			return nil, fmt.Errorf("statement of beacon %s: %w", e.Signer.Short(), err)
+		}
+		f := factOf(s, b)
+		if len(facts) > 0 && f.TimedKey != facts[0].TimedKey {
+			return nil, fmt.Errorf("%w: beacon %s", ErrTimedKeys, e.Signer.Short())
 		}
 		if sessions[f.SessionID] {
 			return nil, fmt.Errorf("%w: %x", ErrDuplicateSession, f.SessionID[:4])

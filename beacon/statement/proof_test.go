@@ -51,19 +51,14 @@ func TestProofRefused(t *testing.T) {
 		}
 		return e
 	}
-	session := func() statement.Countersigned {
+	changed := func(change func(*statement.Statement)) identity.Envelope {
 		st := s.statement(1)
-		st.SessionID = s.statement(0).SessionID
+		change(&st)
 		b, err := st.Encode()
 		if err != nil {
 			t.Fatal(err)
 		}
 		return s.sign(s.beacons[1], b)
-	}
-	spliced := func() statement.Countersigned {
-		c := s.signed(1)
-		c.CoreSignature = s.signed(0).CoreSignature
-		return c
 	}
 	type p = statement.Proof
 	cases := []struct {
@@ -81,11 +76,18 @@ func TestProofRefused(t *testing.T) {
 		{"another previous proof", statement.ErrPreviousProof, func(p *p) { p.PreviousProof[0] ^= 1 }},
 		{"made never", statement.ErrMadeTime, func(p *p) { p.MadeUnixNS = 0 }},
 		{"no statement", statement.ErrNoStatement, func(p *p) { p.Statements = nil }},
-		{"65 statements", statement.ErrTooManyStatement, func(p *p) { p.Statements = make([]statement.Countersigned, 65) }},
+		{"65 statements", statement.ErrTooManyStatement, func(p *p) { p.Statements = make([]identity.Envelope, 65) }},
 		{"unsorted", statement.ErrStatementOrder, func(p *p) { p.Statements[0], p.Statements[1] = p.Statements[1], p.Statements[0] }},
 		{"a beacon twice", statement.ErrDuplicateBeacon, func(p *p) { p.Statements[1] = p.Statements[0] }},
-		{"a session twice", statement.ErrDuplicateSession, func(p *p) { p.Statements[1] = session() }},
-		{"countersignature of another statement", statement.ErrCountersignature, func(p *p) { p.Statements[1] = spliced() }},
+		{"a session twice", statement.ErrDuplicateSession, func(p *p) {
+			p.Statements[1] = changed(func(st *statement.Statement) { st.SessionID = s.statement(0).SessionID })
+		}},
+		{"another timed key", statement.ErrTimedKeys, func(p *p) {
+			p.Statements[1] = changed(func(st *statement.Statement) { st.TimedKey[0] ^= 1 })
+		}},
+		{"two other cores' statements", statement.ErrWrongCore, func(p *p) {
+			p.Statements = []identity.Envelope{changed(func(st *statement.Statement) { st.Core = otherCore.ID() })}
+		}},
 		{"result missing", statement.ErrResultMissing, func(p *p) { p.Results = p.Results[:1] }},
 		{"no results", statement.ErrResultMissing, func(p *p) { p.Results = nil }},
 		{"result too many", statement.ErrResultUnused, func(p *p) { p.Results = append(p.Results, []byte("\xffmore")) }},
@@ -206,7 +208,7 @@ func TestEveryByteCountsAgainstTheCoreItself(t *testing.T) {
 
 // sentinels are the refusals by which a changed proof may be caught.
 var sentinels = []error{statement.ErrWrongCore, statement.ErrProofSignature, statement.ErrChallengeSigned, statement.ErrUnknownGate,
-	statement.ErrUnknownBeacon, statement.ErrBeaconSignature, statement.ErrCountersignature, statement.ErrResultMissing,
+	statement.ErrUnknownBeacon, statement.ErrBeaconSignature, statement.ErrResultMissing,
 	statement.ErrPreviousProof, statement.ErrVersion, statement.ErrSuite, statement.ErrMadeTime, statement.ErrStatementOrder,
 	statement.ErrDuplicateBeacon, statement.ErrNotInCommittee, statement.ErrResultOrder, statement.ErrNoStatement,
 	statement.ErrCoreRole, statement.ErrProof}

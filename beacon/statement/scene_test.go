@@ -123,7 +123,7 @@ func (s *scene) statement(i int) statement.Statement {
 		Domains: b.Domains, StartUnixNS: now - second, EndUnixNS: now - second/2, RoundsSent: 32, RoundsOK: 30,
 		RTTBeaconMinNS: 1_000_000 + int64(i), RTTCoreMinNS: 1_010_000, RTTBeaconP10NS: 1_020_000, RTTBeaconP50NS: 1_100_000,
 		RTTBeaconP90NS: 2_000_000, TimerGranularityNS: 50, TimerErrorPPB: 1000, PayloadLen: 64,
-		BeaconResult: statement.HashResult(s.results[1]), CoreResult: statement.HashResult(s.results[0]), NotAfterUnixNS: now + 60*second,
+		BeaconResult: statement.HashResult(s.results[1]), CoreResult: statement.HashResult(s.results[0]), TimedKey: identity.TimedKeyID{7}, NotAfterUnixNS: now + 60*second,
 	}
 }
 
@@ -137,22 +137,18 @@ func (s *scene) expect() statement.Expect {
 		PolicyHash: s.challenge.PolicyHash, PreviousProof: statement.FirstProof(s.core.ID()), NowUnixNS: now}
 }
 
-// sign signs a payload as the given beacon and countersigns it as the core, whatever it says.
-func (s *scene) sign(beacon *identity.Private, payload []byte) statement.Countersigned {
+// sign signs a payload as the given beacon, whatever it says.
+func (s *scene) sign(beacon *identity.Private, payload []byte) identity.Envelope {
 	s.t.Helper()
 	e, err := identity.Seal(beacon, identity.TypeStatement, payload)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	sig, err := s.core.Sign(identity.TypeCountersign, payload)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return statement.Countersigned{Statement: e, CoreSignature: sig}
+	return e
 }
 
-// signed returns beacon i's countersigned honest statement.
-func (s *scene) signed(i int) statement.Countersigned {
+// signed returns beacon i's honest statement, signed.
+func (s *scene) signed(i int) identity.Envelope {
 	s.t.Helper()
 	payload, err := s.statement(i).Encode()
 	if err != nil {
@@ -163,7 +159,7 @@ func (s *scene) signed(i int) statement.Countersigned {
 
 // proof returns the honest proof, unsigned.
 func (s *scene) proof() statement.Proof {
-	return statement.Proof{Challenge: s.envelope, Statements: []statement.Countersigned{s.signed(0), s.signed(1), s.signed(2)},
+	return statement.Proof{Challenge: s.envelope, Statements: []identity.Envelope{s.signed(0), s.signed(1), s.signed(2)},
 		Results: s.results, PreviousProof: statement.FirstProof(s.core.ID()), MadeUnixNS: now - second/4}
 }
 

@@ -71,6 +71,7 @@ var (
 	ErrKind            = errors.New("unknown kind of statement")
 	ErrFlags           = errors.New("unknown flags")
 	ErrNoBeacon        = errors.New("beacon id is all zero")
+	ErrNoTimedKey      = errors.New("name of the timed key is all zero")
 	ErrNoHash          = errors.New("hash or session id is all zero")
 	ErrPosition        = errors.New("position is off the Earth's shell")
 	ErrNoUncertainty   = errors.New("position has no uncertainty")
@@ -124,6 +125,8 @@ type Statement struct {
 	BeaconResult       [32]byte    `cbor:"28,keyasint"` // HashResult of the beacon's attestation result
 	CoreResult         [32]byte    `cbor:"29,keyasint"` // HashResult of the core's attestation result
 	NotAfterUnixNS     int64       `cbor:"30,keyasint"` // the statement is void after this instant
+
+	TimedKey identity.TimedKeyID `cbor:"31,keyasint"` // the core's key to which the beacon encapsulated: whose holder was timed
 }
 
 // Encode fills in Version, Kind and Suite, checks the statement by itself and returns the canonical payload for the beacon to sign.
@@ -167,7 +170,7 @@ func Decode(payload []byte) (Statement, error) {
 }
 
 // Check judges the statement by itself, without keys, directory or clock: ErrVersion, ErrKind, ErrSuite, ErrFlags, ErrNoBeacon,
-// ErrNoCore, ErrNoHash, ErrPosition, ErrNoUncertainty, ErrUncertainty, ErrNoDomain, ErrDomains, ErrEndBeforeStart, ErrNotAfter,
+// ErrNoCore, ErrNoTimedKey, ErrNoHash, ErrPosition, ErrNoUncertainty, ErrUncertainty, ErrNoDomain, ErrDomains, ErrEndBeforeStart, ErrNotAfter,
 // ErrRounds, ErrTooFewRounds, ErrTooManyRounds, ErrRTT, ErrPercentiles, ErrGranularity, ErrTimerError, ErrPayloadLen.
 func (s Statement) Check() error {
 	for _, check := range []func() error{s.checkForm, s.checkPlace, s.checkSession, s.checkTimes} {
@@ -192,6 +195,8 @@ func (s Statement) checkForm() error {
 		return ErrNoBeacon
 	case s.Core.IsZero():
 		return ErrNoCore
+	case s.TimedKey.IsZero():
+		return ErrNoTimedKey
 	case s.SessionID == [16]byte{}:
 		return fmt.Errorf("%w: session id", ErrNoHash)
 	}

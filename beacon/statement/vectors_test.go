@@ -38,7 +38,7 @@ func init() {
 		"ErrWrongPosition": statement.ErrWrongPosition, "ErrWrongUncertainty": statement.ErrWrongUncertainty,
 		"ErrWrongDomains": statement.ErrWrongDomains, "ErrPreviousProof": statement.ErrPreviousProof, "ErrFuture": statement.ErrFuture,
 		"ErrExpired": statement.ErrExpired, "ErrBeaconSignature": statement.ErrBeaconSignature,
-		"ErrCountersignature": statement.ErrCountersignature, "ErrUnknownBeacon": statement.ErrUnknownBeacon,
+		"ErrNoTimedKey": statement.ErrNoTimedKey, "ErrTimedKeys": statement.ErrTimedKeys, "ErrUnknownBeacon": statement.ErrUnknownBeacon,
 		"ErrNotInCommittee": statement.ErrNotInCommittee, "ErrProof": statement.ErrProof, "ErrProofSignature": statement.ErrProofSignature,
 		"ErrResultMissing": statement.ErrResultMissing, "ErrResultUnused": statement.ErrResultUnused,
 		"ErrDuplicateSession": statement.ErrDuplicateSession, "ErrDuplicateBeacon": statement.ErrDuplicateBeacon,
@@ -165,10 +165,9 @@ func TestVectors(t *testing.T) {
 		},
 		"payloads.json": func(b []byte) error { _, err := statement.Decode(b); return err },
 		"statements.json": func(b []byte) error {
-			var c statement.Countersigned
-			err := canon.Unmarshal(b, &c, statement.MaxStatementSize)
+			e, err := identity.DecodeEnvelope(b, statement.MaxStatementSize)
 			if err == nil {
-				_, err = statement.VerifyStatement(c, x)
+				_, err = statement.VerifyStatement(e, x)
 			}
 			return err
 		},
@@ -248,10 +247,10 @@ func writeChallengeVectors(t *testing.T, s *scene) {
 	writeJSON(t, "challenges.json", vectorFile{"Envelopes of type challenge, for VerifyChallenge under the scene's directory.", list})
 }
 
-// writeStatementVectors writes the payloads that are refused by themselves without signatures, the others signed and countersigned.
+// writeStatementVectors writes the payloads that are refused by themselves without signatures, the others signed.
 func writeStatementVectors(t *testing.T, s *scene) {
-	encode := func(c statement.Countersigned) []byte {
-		b, err := canon.Marshal(c)
+	encode := func(e identity.Envelope) []byte {
+		b, err := e.Encode()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -279,22 +278,20 @@ func writeStatementVectors(t *testing.T, s *scene) {
 	}
 	for name, b := range map[string][]byte{"trailing byte": append(slices.Clone(honest), 0), "cut": honest[:len(honest)-1],
 		"version in two bytes": append([]byte{honest[0], honest[1], honest[2], 0x01, 0x18, 0x01}, honest[5:]...),
-		"key 31":               append(append([]byte{0xb8, 31}, honest[2:]...), 0x18, 31, 0)} {
+		"key 32":               append(append([]byte{0xb8, 32}, honest[2:]...), 0x18, 32, 0)} {
 		payloads = append(payloads, vector{name, b, "statement.ErrStatement"})
 	}
 	slices.SortStableFunc(payloads[1:], func(a, b vector) int { return bytes.Compare([]byte(a.Name), []byte(b.Name)) })
 	flip := func(b []byte, i int) []byte { b = slices.Clone(b); b[i] ^= 1; return b }
-	with := func(change func(*statement.Countersigned)) []byte { c := signed; change(&c); return encode(c) }
+	with := func(change func(*identity.Envelope)) []byte { c := signed; change(&c); return encode(c) }
 	statements = append(statements,
-		vector{"Ed25519 half flipped", with(func(c *statement.Countersigned) { c.Statement.Signature = flip(c.Statement.Signature, 0) }), "statement.ErrBeaconSignature"},
-		vector{"ML-DSA half flipped", with(func(c *statement.Countersigned) { c.Statement.Signature = flip(c.Statement.Signature, 64) }), "statement.ErrBeaconSignature"},
-		vector{"countersignature flipped", with(func(c *statement.Countersigned) { c.CoreSignature = flip(c.CoreSignature, 64) }), "statement.ErrCountersignature"},
-		vector{"no countersignature", with(func(c *statement.Countersigned) { c.CoreSignature = nil }), "statement.ErrCountersignature"},
-		vector{"unknown beacon", with(func(c *statement.Countersigned) { c.Statement.Signer[0] ^= 1 }), "statement.ErrUnknownBeacon"},
+		vector{"Ed25519 half flipped", with(func(c *identity.Envelope) { c.Signature = flip(c.Signature, 0) }), "statement.ErrBeaconSignature"},
+		vector{"ML-DSA half flipped", with(func(c *identity.Envelope) { c.Signature = flip(c.Signature, 64) }), "statement.ErrBeaconSignature"},
+		vector{"unknown beacon", with(func(c *identity.Envelope) { c.Signer[0] ^= 1 }), "statement.ErrUnknownBeacon"},
 		vector{"beacon that was not asked", encode(s.sign(s.beacons[3], honest)), "statement.ErrNotInCommittee"},
 	)
 	writeJSON(t, "payloads.json", vectorFile{"Statements' payloads, refused by themselves.", payloads})
-	writeJSON(t, "statements.json", vectorFile{"Countersigned statements {1: envelope, 2: countersignature}, for VerifyStatement in the scene.", statements})
+	writeJSON(t, "statements.json", vectorFile{"Envelopes of type statement, for VerifyStatement in the scene.", statements})
 }
 
 func writeProofVectors(t *testing.T, s *scene) {
@@ -317,6 +314,16 @@ func writeProofVectors(t *testing.T, s *scene) {
 		{"another core's key", one(func(p *statement.Proof) { p.Core = sceneKeys()[identity.RoleCore][1].Public() }), "statement.ErrWrongCore"},
 		{"no statement", one(func(p *statement.Proof) { p.Statements = nil }), "statement.ErrNoStatement"},
 		{"a beacon twice", one(func(p *statement.Proof) { p.Statements = append(p.Statements, p.Statements[0]) }), "statement.ErrDuplicateBeacon"},
+		{"two timed keys", one(func(p *statement.Proof) {
+			st := s.statement(1)
+			st.TimedKey[0] ^= 1
+			b, err := st.Encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Statements = append(p.Statements, s.sign(s.beacons[1], b))
+			slices.SortFunc(p.Statements, func(a, b identity.Envelope) int { return a.Signer.Compare(b.Signer) })
+		}), "statement.ErrTimedKeys"},
 		{"another chain", one(func(p *statement.Proof) { p.PreviousProof[0] ^= 1 }), "statement.ErrPreviousProof"},
 		{"attestation result missing", one(func(p *statement.Proof) { p.Results = p.Results[1:] }), "statement.ErrResultMissing"},
 		{"attestation result too many", one(func(p *statement.Proof) { p.Results = append(p.Results, []byte("\xff")) }), "statement.ErrResultUnused"},

@@ -26,7 +26,6 @@ var (
 	ErrPreviousProof     = errors.New("previous proof hash differs")
 	ErrExpired           = errors.New("statement has expired")
 	ErrFuture            = errors.New("session starts in the future")
-	ErrCountersignature  = errors.New("core's countersignature does not verify")
 	ErrDisagree          = errors.New("statement differs from what the core saw")
 	ErrAgreedUnspecified = errors.New("the core did not say what it saw")
 )
@@ -41,13 +40,8 @@ type Context struct {
 	Roots         *identity.RootCache // of beacons' batch signatures; may be nil
 }
 
-// Countersigned is a beacon's statement with the core's signature under the same payload: both say that this exchange took place.
-type Countersigned struct {
-	Statement     identity.Envelope `cbor:"1,keyasint"` // type "statement", signed by the beacon
-	CoreSignature []byte            `cbor:"2,keyasint"` // type "countersign", over the statement's payload
-}
-
-// VerifyStatement makes a fact from a countersigned statement. Checks, in this order, each with its own error:
+// VerifyStatement verifies what a beacon says about one exchange. It is not a fact yet: that the core says so too stands under the
+// whole proof, see VerifyProof. Checks, in this order, each with its own error:
 //
 //	ErrDirectory         the directory is verified and in force at now
 //	ErrNotAsked          the challenge was verified
@@ -71,20 +65,13 @@ type Countersigned struct {
 //	ErrTooManyRounds     at most the challenge's number of rounds sent
 //	ErrFuture            it starts at most MaxClockSkew in the future
 //	ErrExpired           it is not past its own expiry at now
-//	ErrCountersignature  both halves of the core's signature under the same payload (wraps identity's errors)
-func VerifyStatement(c Countersigned, x Context) (Fact, error) {
-	s, b, err := x.verifyBeaconsPart(c.Statement)
-	if err != nil {
-		return Fact{}, err
-	}
-	if err := x.Core.Verify(identity.TypeCountersign, c.Statement.Payload, c.CoreSignature); err != nil {
-		return Fact{}, fmt.Errorf("%w: %w", ErrCountersignature, err)
-	}
-	return factOf(s, b), nil
+func VerifyStatement(e identity.Envelope, x Context) (Statement, error) {
+	s, _, err := x.verify(e)
+	return s, err
 }
 
-// verifyBeaconsPart makes all checks but the countersignature.
-func (x Context) verifyBeaconsPart(e identity.Envelope) (Statement, directory.Beacon, error) {
+// verify is VerifyStatement, with the signer's directory entry.
+func (x Context) verify(e identity.Envelope) (Statement, directory.Beacon, error) {
 	fail := func(err error) (Statement, directory.Beacon, error) { return Statement{}, directory.Beacon{}, err }
 	b, err := x.beacon(e.Signer)
 	if err != nil {
@@ -167,19 +154,20 @@ type Agreed struct {
 	TranscriptHash [32]byte
 	RTTCoreMinNS   int64    // as the core reported it, its own clock's errors added
 	CoreResult     [32]byte // hash of the attestation result that the core presented
+	TimedKey       identity.TimedKeyID
 }
 
-// Countersign is the core's side: it makes all of VerifyStatement's checks on the beacon's part, compares the statement with what
-// the core saw (ErrDisagree), and only then signs the same payload.
-func Countersign(core *identity.Private, e identity.Envelope, x Context, a Agreed) (Countersigned, error) {
+// Countersign is the core's side: it makes all of VerifyStatement's checks, compares the statement with what the core saw
+// (ErrDisagree), and only then signs the same payload, for the beacon to keep.
+func Countersign(core *identity.Private, e identity.Envelope, x Context, a Agreed) (signature []byte, err error) {
 	if a.SessionID == [16]byte{} || a.ExporterHash == [32]byte{} || a.TranscriptHash == [32]byte{} || a.RTTCoreMinNS <= 0 ||
-		a.CoreResult == [32]byte{} {
-		return Countersigned{}, ErrAgreedUnspecified
+		a.CoreResult == [32]byte{} || a.TimedKey.IsZero() {
+		return nil, ErrAgreedUnspecified
 	}
 	x.Core = core.Public()
-	s, _, err := x.verifyBeaconsPart(e)
+	s, err := VerifyStatement(e, x)
 	if err != nil {
-		return Countersigned{}, err
+		return nil, err
 	}
 	for _, c := range []struct {
 		what string
@@ -187,15 +175,11 @@ func Countersign(core *identity.Private, e identity.Envelope, x Context, a Agree
 	}{
 		{"session id", s.SessionID == a.SessionID}, {"exporter hash", s.ExporterHash == a.ExporterHash},
 		{"transcript hash", s.TranscriptHash == a.TranscriptHash}, {"core's minimum", s.RTTCoreMinNS == a.RTTCoreMinNS},
-		{"core's attestation result", s.CoreResult == a.CoreResult},
+		{"core's attestation result", s.CoreResult == a.CoreResult}, {"core's timed key", s.TimedKey == a.TimedKey},
 	} {
 		if !c.same {
-			return Countersigned{}, fmt.Errorf("%w: %s", ErrDisagree, c.what)
+			return nil, fmt.Errorf("%w: %s", ErrDisagree, c.what)
 		}
 	}
-	sig, err := core.Sign(identity.TypeCountersign, e.Payload)
-	if err != nil {
-		return Countersigned{}, err
-	}
-	return Countersigned{Statement: e, CoreSignature: sig}, nil
+	return core.Sign(identity.TypeCountersign, e.Payload)
 }

@@ -13,13 +13,16 @@ import (
 
 func TestHonestRun(t *testing.T) {
 	s := newScene(t, nil)
-	for i := range 3 {
-		f, err := statement.VerifyStatement(s.signed(i), s.context())
-		if err != nil {
+	honest, err := statement.VerifyProof(s.seal(s.proof()), s.expect())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, f := range honest.Facts {
+		if _, err := statement.VerifyStatement(s.signed(i), s.context()); err != nil {
 			t.Fatal(err)
 		}
 		b := s.draft.Beacons[i]
-		if !f.Verified() || f.Beacon != b.ID() || f.Position != b.ECEF() || f.PosUnc != 3 || f.RoundsOK != 30 {
+		if !f.Verified() || f.Beacon != b.ID() || f.Position != b.ECEF() || f.PosUnc != 3 || f.RoundsOK != 30 || f.TimedKey != (identity.TimedKeyID{7}) {
 			t.Fatalf("%+v", f)
 		}
 		if f.Bound(statement.TimingBoth) != 1_010_000 || f.Bound(statement.TimingBeacon) != earth.RTT(1_000_000+i) || f.Bound(0) != 1_010_000 {
@@ -56,7 +59,7 @@ func TestUnverifiedFactBoundsNothing(t *testing.T) {
 	}
 }
 
-// Every rule of a statement, broken alone by a beacon and a core who sign together whatever they like.
+// Every rule of a statement, broken alone by a beacon that signs whatever it likes.
 func TestStatementRefused(t *testing.T) {
 	s := newScene(t, nil)
 	for _, c := range statementForgeries(s) {
@@ -91,6 +94,7 @@ func statementForgeries(s *scene) []forgery {
 		{"highest flag", statement.ErrFlags, func(s *st) { s.Flags |= 1 << 63 }},
 		{"no beacon", statement.ErrNoBeacon, func(s *st) { s.Beacon = identity.ID{} }},
 		{"no core", statement.ErrNoCore, func(s *st) { s.Core = identity.ID{} }},
+		{"no timed key", statement.ErrNoTimedKey, func(s *st) { s.TimedKey = identity.TimedKeyID{} }},
 		{"no session", statement.ErrNoHash, func(s *st) { s.SessionID = [16]byte{} }},
 		{"no challenge hash", statement.ErrNoHash, func(s *st) { s.ChallengeHash = [32]byte{} }},
 		{"no exporter hash", statement.ErrNoHash, func(s *st) { s.ExporterHash = [32]byte{} }},
@@ -154,19 +158,11 @@ func TestStatementRefusedInContext(t *testing.T) {
 		d.Quarantine = []directory.Quarantine{{Beacon: d.Beacons[3].ID(), SinceUnixNS: now, Reason: "moved"}}
 	})
 	flip := func(b []byte, i int) []byte { c := append([]byte{}, b...); c[i] ^= 1; return c }
-	with := func(f func(*statement.Countersigned)) statement.Countersigned { c := good; f(&c); return c }
+	with := func(f func(*identity.Envelope)) identity.Envelope { c := good; f(&c); return c }
 	context := func(f func(*statement.Context)) statement.Context { x := s.context(); f(&x); return x }
-	otherSig, err := other.Sign(identity.TypeCountersign, good.Statement.Payload)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proofSig, err := s.core.Sign(identity.TypeProof, good.Statement.Payload)
-	if err != nil {
-		t.Fatal(err)
-	}
 	cases := []struct {
 		name string
-		c    statement.Countersigned
+		c    identity.Envelope
 		x    statement.Context
 		want []error
 	}{
@@ -174,18 +170,13 @@ func TestStatementRefusedInContext(t *testing.T) {
 		{"directory is a draft", good, context(func(x *statement.Context) { x.Directory = &s.draft }), []error{statement.ErrDirectory, directory.ErrUnverified}},
 		{"directory expired", good, context(func(x *statement.Context) { x.NowUnixNS = now + 1001*second }), []error{statement.ErrDirectory, directory.ErrExpired}},
 		{"no challenge", good, context(func(x *statement.Context) { x.Asked = statement.Asked{} }), []error{statement.ErrNotAsked}},
-		{"unknown beacon", with(func(c *statement.Countersigned) { c.Statement.Signer[0] ^= 1 }), s.context(), []error{statement.ErrUnknownBeacon}},
-		{"beacon not asked", s.sign(s.beacons[3], good.Statement.Payload), s.context(), []error{statement.ErrNotInCommittee}},
-		{"quarantined", quarantined.sign(quarantined.beacons[3], good.Statement.Payload), quarantined.context(), []error{statement.ErrQuarantined}},
-		{"another listed beacon signs", with(func(c *statement.Countersigned) { c.Statement.Signer = s.beacons[1].ID() }), s.context(), []error{statement.ErrBeaconSignature, identity.ErrEd25519}},
-		{"first half", with(func(c *statement.Countersigned) { c.Statement.Signature = flip(c.Statement.Signature, 0) }), s.context(), []error{statement.ErrBeaconSignature, identity.ErrEd25519}},
-		{"second half", with(func(c *statement.Countersigned) { c.Statement.Signature = flip(c.Statement.Signature, 99) }), s.context(), []error{statement.ErrBeaconSignature, identity.ErrMLDSA65}},
-		{"type", with(func(c *statement.Countersigned) { c.Statement.Type = identity.TypeProof }), s.context(), []error{statement.ErrBeaconSignature, identity.ErrEnvelopeType}},
-		{"countersignature, first half", with(func(c *statement.Countersigned) { c.CoreSignature = flip(c.CoreSignature, 0) }), s.context(), []error{statement.ErrCountersignature, identity.ErrEd25519}},
-		{"countersignature, second half", with(func(c *statement.Countersigned) { c.CoreSignature = flip(c.CoreSignature, 99) }), s.context(), []error{statement.ErrCountersignature, identity.ErrMLDSA65}},
-		{"no countersignature", with(func(c *statement.Countersigned) { c.CoreSignature = nil }), s.context(), []error{statement.ErrCountersignature, identity.ErrSignatureSize}},
-		{"countersigned by another core", with(func(c *statement.Countersigned) { c.CoreSignature = otherSig }), s.context(), []error{statement.ErrCountersignature}},
-		{"countersigned as a proof", with(func(c *statement.Countersigned) { c.CoreSignature = proofSig }), s.context(), []error{statement.ErrCountersignature}},
+		{"unknown beacon", with(func(c *identity.Envelope) { c.Signer[0] ^= 1 }), s.context(), []error{statement.ErrUnknownBeacon}},
+		{"beacon not asked", s.sign(s.beacons[3], good.Payload), s.context(), []error{statement.ErrNotInCommittee}},
+		{"quarantined", quarantined.sign(quarantined.beacons[3], good.Payload), quarantined.context(), []error{statement.ErrQuarantined}},
+		{"another listed beacon signs", with(func(c *identity.Envelope) { c.Signer = s.beacons[1].ID() }), s.context(), []error{statement.ErrBeaconSignature, identity.ErrEd25519}},
+		{"first half", with(func(c *identity.Envelope) { c.Signature = flip(c.Signature, 0) }), s.context(), []error{statement.ErrBeaconSignature, identity.ErrEd25519}},
+		{"second half", with(func(c *identity.Envelope) { c.Signature = flip(c.Signature, 99) }), s.context(), []error{statement.ErrBeaconSignature, identity.ErrMLDSA65}},
+		{"type", with(func(c *identity.Envelope) { c.Type = identity.TypeProof }), s.context(), []error{statement.ErrBeaconSignature, identity.ErrEnvelopeType}},
 		{"another core expected", good, context(func(x *statement.Context) { x.Core = other.Public() }), []error{statement.ErrWrongCore}},
 		{"no core expected", good, context(func(x *statement.Context) { x.Core = identity.Public{} }), []error{statement.ErrWrongCore}},
 		{"no chain expected", good, context(func(x *statement.Context) { x.PreviousProof = [32]byte{} }), []error{statement.ErrPreviousProof}},
@@ -240,8 +231,7 @@ func TestBatchedStatements(t *testing.T) {
 	x := s.context()
 	x.Roots = identity.NewRootCache(8)
 	for _, e := range envelopes {
-		sig, _ := s.core.Sign(identity.TypeCountersign, e.Payload)
-		if _, err := statement.VerifyStatement(statement.Countersigned{Statement: e, CoreSignature: sig}, x); err != nil {
+		if _, err := statement.VerifyStatement(e, x); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -258,18 +248,18 @@ func TestCountersign(t *testing.T) {
 		t.Fatal(err)
 	}
 	agreed := statement.Agreed{SessionID: st.SessionID, ExporterHash: st.ExporterHash, TranscriptHash: st.TranscriptHash,
-		RTTCoreMinNS: st.RTTCoreMinNS, CoreResult: st.CoreResult}
-	c, err := statement.Countersign(s.core, e, s.context(), agreed)
+		RTTCoreMinNS: st.RTTCoreMinNS, CoreResult: st.CoreResult, TimedKey: st.TimedKey}
+	signature, err := statement.Countersign(s.core, e, s.context(), agreed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := statement.VerifyStatement(c, s.context()); err != nil {
+	if err := s.core.Public().Verify(identity.TypeCountersign, e.Payload, signature); err != nil {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*statement.Agreed){
 		"session": func(a *statement.Agreed) { a.SessionID[7] ^= 1 }, "exporter": func(a *statement.Agreed) { a.ExporterHash[0] ^= 1 },
 		"transcript": func(a *statement.Agreed) { a.TranscriptHash[0] ^= 1 }, "time": func(a *statement.Agreed) { a.RTTCoreMinNS++ },
-		"result": func(a *statement.Agreed) { a.CoreResult[0] ^= 1 },
+		"result": func(a *statement.Agreed) { a.CoreResult[0] ^= 1 }, "timed key": func(a *statement.Agreed) { a.TimedKey[0] ^= 1 },
 	} {
 		a := agreed
 		change(&a)

@@ -104,9 +104,18 @@ func evidenceRows(e attest.Evidence) rows {
 	r.add("kind", "evidence, not verified")
 	r.add("platform", "%s", e.Platform)
 	r.add("subject", "%s", e.Subject)
+	r.add("timed key", "%s", timedText(e.TimedKey))
 	r.add("nonce", "%x", e.Nonce)
 	r.add("body bytes", "%d", len(e.Body))
 	return r
+}
+
+// timedText names a core's timed key, if there is one.
+func timedText(t identity.TimedKeyID) string {
+	if t.IsZero() {
+		return "none"
+	}
+	return t.String()
 }
 
 func resultRows(x attest.Result, signer identity.ID) rows {
@@ -118,6 +127,7 @@ func resultRows(x attest.Result, signer identity.ID) rows {
 	r.add("measurement", "%x", x.Measurement)
 	r.add("tcb", "%s", attest.TCBText(x.Platform, x.TCB))
 	r.add("machine", "%x", x.Machine)
+	r.add("timed key", "%s", timedText(x.TimedKey))
 	r.add("audience", "%s", x.Audience)
 	r.add("issued", "%s", instant(x.IssuedUnixNS))
 	r.add("expires", "%s", instant(x.ExpiresUnixNS))
@@ -177,6 +187,17 @@ func (f *aboutFlags) read(cmd *cobra.Command) (subject identity.ID, nonce [32]by
 		return subject, nonce, usagef("--nonce %q: use 64 hexadecimal digits", f.nonce)
 	}
 	return subject, [32]byte(b), nil
+}
+
+// binding is what evidence that is collected now shall be bound to.
+func (f *aboutFlags) binding(cmd *cobra.Command, timed string) (b attest.Binding, err error) {
+	if b.Subject, b.Nonce, err = f.read(cmd); err != nil || timed == "" {
+		return b, err
+	}
+	if b.TimedKey, err = identity.ParseTimedKeyID(timed); err != nil {
+		return b, usagef("--timed-key %q: %v", timed, err)
+	}
+	return b, nil
 }
 
 func attestVerifyCommand() *cobra.Command {
@@ -244,13 +265,14 @@ func verifyEvidence(data []byte, subject identity.ID, nonce [32]byte, trust *tru
 	if err != nil {
 		return nil, err
 	}
-	if err := attest.Judge(e.Platform, claims, attest.ReportData(subject, nonce), p, now); err != nil {
+	if err := attest.Judge(e.Platform, claims, e.Binding().ReportData(), p, now); err != nil {
 		return nil, err
 	}
 	var r rows
 	r.add("verified", "evidence")
 	r.add("platform", "%s", e.Platform)
 	r.add("subject", "%s", subject)
+	r.add("timed key", "%s", timedText(e.TimedKey))
 	r.add("measurement", "%x", claims.Measurement)
 	if claims.Configuration != [32]byte{} {
 		r.add("configuration", "%x", claims.Configuration)
@@ -349,7 +371,7 @@ func enrol(m *tpm.Machine, e *tpm.Enroller) ([]byte, error) {
 
 func attestCollectCommand() *cobra.Command {
 	var about aboutFlags
-	var platform, record, ownLog, firmwareLog, vcek, address, beacon, out string
+	var platform, record, ownLog, firmwareLog, vcek, address, beacon, timed, out string
 	var issuers []string
 	cmd := &cobra.Command{
 		Use:   "collect",
@@ -363,7 +385,7 @@ func attestCollectCommand() *cobra.Command {
 			if err := needFlags(cmd, "platform", "out"); err != nil {
 				return err
 			}
-			subject, nonce, err := about.read(cmd)
+			b, err := about.binding(cmd, timed)
 			if err != nil {
 				return err
 			}
@@ -385,7 +407,7 @@ func attestCollectCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			evidence, err := attest.Collect(cmd.Context(), a, subject, nonce)
+			evidence, err := attest.Collect(cmd.Context(), a, b)
 			if err != nil {
 				return err
 			}
@@ -394,6 +416,7 @@ func attestCollectCommand() *cobra.Command {
 	}
 	about.register(cmd)
 	tpmFlags(cmd, &address, &issuers)
+	cmd.Flags().StringVar(&timed, "timed-key", "", "for a core: `NAME` of the timed key that it drew when it started (DIR/timed-key)")
 	cmd.Flags().StringVar(&platform, "platform", "", "tpm, sev-snp or tdx")
 	cmd.Flags().StringVar(&record, "record", "", "tpm: enrolment record `FILE`")
 	cmd.Flags().StringVar(&ownLog, "own-log", "", "tpm: `FILE` that remembers what was measured since the boot; must not outlive one")

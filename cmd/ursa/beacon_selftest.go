@@ -72,7 +72,7 @@ func exchangeWithSelf(ctx context.Context, clock stamp.Clock) (prober.Answer, er
 	serving, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() { done <- s.ServeOn(serving, here) }()
-	out, err := prober.Run(ctx, prober.Config{Key: t.core, Directory: t.directory, Socket: there, Clock: clock,
+	out, err := prober.Run(ctx, prober.Config{Key: t.core, TimedKey: t.timed, Directory: t.directory, Socket: there, Clock: clock,
 		Attestation: []byte("self-test"), Timeout: 5 * time.Second}, t.challenge)
 	stop()
 	switch served := <-done; {
@@ -89,6 +89,7 @@ func exchangeWithSelf(ctx context.Context, clock stamp.Clock) (prober.Answer, er
 // throwaway is a constellation of one beacon that lives for one exchange.
 type throwaway struct {
 	beacon, core *identity.Private
+	timed        *identity.TimedKey
 	directory    *directory.Directory
 	challenge    []byte
 }
@@ -113,6 +114,9 @@ func newThrowaway(address string) (*throwaway, error) {
 		return nil, err
 	}
 	t := &throwaway{beacon: keys[identity.RoleBeacon], core: keys[identity.RoleCore]}
+	if t.timed, err = identity.NewTimedKey(nil); err != nil {
+		return nil, err
+	}
 	if t.directory, err = directory.Verify(signed, []identity.Public{keys[identity.RoleDirectory].Public()}, 1, now.UnixNano()); err != nil {
 		return nil, err
 	}

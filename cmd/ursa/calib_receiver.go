@@ -40,6 +40,10 @@ func (b *beaconDaemon) openReceiver(ctx context.Context, protect identity.Protec
 	if err != nil {
 		return nil, err
 	}
+	timed, err := identity.NewTimedKey(nil)
+	if err != nil {
+		return nil, err
+	}
 	passport, err := (&passportFlags{file: b.o.receiver.result, simDir: b.o.passport.simDir}).open(ctx, key.ID())
 	if err != nil {
 		return nil, fmt.Errorf("--receiver: %w", err)
@@ -56,7 +60,7 @@ func (b *beaconDaemon) openReceiver(ctx context.Context, protect identity.Protec
 		result, _, err := passport.current(ctx, time.Now())
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		return prober.Config{Key: key, Directory: b.in, Conn: socket, Attestation: result, Clock: b.clock}, err
+		return prober.Config{Key: key, TimedKey: timed, Directory: b.in, Conn: socket, Attestation: result, Clock: b.clock}, err
 	})
 	r.Introduce(card)
 	l, err := listenTCP("--receiver", b.o.receiver.listen)

@@ -165,14 +165,14 @@ func openCore(cmd *cobra.Command, o coreOptions, probing func(prober.Event), eve
 		return nil, err
 	}
 	a.closers = append(a.closers, release)
-	if err := a.openProver(cmd.Context(), o, mode, protect, probing); err != nil {
+	if err := a.openProver(cmd.Context(), o, mode, protect, probing, func(s string) { fmt.Fprintln(cmd.ErrOrStderr(), s) }); err != nil {
 		return nil, err
 	}
 	return a, a.openAgent(o, addresses, events)
 }
 
 // openProver loads the key and opens the socket towards the beacons.
-func (a *coreAgent) openProver(ctx context.Context, o coreOptions, mode exchange.Mode, protect identity.Protector, probing func(prober.Event)) error {
+func (a *coreAgent) openProver(ctx context.Context, o coreOptions, mode exchange.Mode, protect identity.Protector, probing func(prober.Event), tell func(string)) error {
 	trust, err := homeTrust(o.dir, "core")
 	if err != nil {
 		return err
@@ -183,7 +183,11 @@ func (a *coreAgent) openProver(ctx context.Context, o coreOptions, mode exchange
 	if a.key, err = identity.LoadKey(filepath.Join(o.dir, coreKeyName), protect); err != nil {
 		return err
 	}
-	pass, err := o.passport.openCore(ctx, o.dir, a.key)
+	timed, err := identity.NewTimedKey(nil)
+	if err != nil {
+		return err
+	}
+	pass, err := o.passport.openCore(ctx, o.dir, a.key, timed.ID(), tell)
 	if err != nil {
 		return err
 	}
@@ -202,7 +206,7 @@ func (a *coreAgent) openProver(ctx context.Context, o coreOptions, mode exchange
 	a.closers = append(a.closers, func() { _ = socket.Close() })
 	a.closers = append(a.closers, pass.close)
 	history := &tpm.Clocks{} // of the beacons' TPMs, as long as this process lives
-	cfg := prober.Config{Key: a.key, Socket: socket, Clock: clock, Mode: mode, Progress: probing}
+	cfg := prober.Config{Key: a.key, TimedKey: timed, Socket: socket, Clock: clock, Mode: mode, Progress: probing}
 	a.prover = &prober.Committee{Prepare: func(ctx context.Context) (prober.Config, error) {
 		d, err := trust.openDirectory(o.directory, nil)
 		if err != nil {

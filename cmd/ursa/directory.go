@@ -218,7 +218,7 @@ func directoryShowCommand() *cobra.Command {
 }
 
 func directoryAdmitSimCommand() *cobra.Command {
-	var simDir, out string
+	var simDir, timed, out string
 	cmd := &cobra.Command{
 		Use:     "admit-sim PUBLIC",
 		Short:   "Attest a key on the simulated platform: a result that lives an hour and proves nothing about hardware",
@@ -233,20 +233,27 @@ func directoryAdmitSimCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return admitSim(cmd, sim, args[0], out)
+			var key identity.TimedKeyID
+			if timed != "" {
+				if key, err = identity.ParseTimedKeyID(timed); err != nil {
+					return usagef("--timed-key %q: %v", timed, err)
+				}
+			}
+			return admitSim(cmd, sim, args[0], key, out)
 		},
 	}
 	cmd.Flags().StringVar(&simDir, "sim-dir", "", "`DIR` of the simulated platform, which 'directory init' made")
+	cmd.Flags().StringVar(&timed, "timed-key", "", "for a core that waits: `NAME` of the timed key that it drew when it started (DIR/timed-key)")
 	cmd.Flags().StringVar(&out, "out", "", "write the result to `FILE`")
 	return cmd
 }
 
-func admitSim(cmd *cobra.Command, sim *simPlatform, public, out string) error {
+func admitSim(cmd *cobra.Command, sim *simPlatform, public string, timed identity.TimedKeyID, out string) error {
 	p, err := readPublic(public, identity.RoleBeacon, identity.RoleCore)
 	if err != nil {
 		return err
 	}
-	b, err := sim.admit(cmd.Context(), p.ID, time.Now())
+	b, err := sim.admit(cmd.Context(), p.ID, timed, time.Now())
 	if err != nil {
 		return err
 	}

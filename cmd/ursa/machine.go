@@ -85,14 +85,14 @@ func (o *ownMachine) appraised(ctx context.Context) ([]byte, error) {
 }
 
 // open opens what attests here, measures this program and, where there is one, its configuration, and enrols a TPM that has no record.
-func (m *machineFlags) open(ctx context.Context, dir string, key *identity.Private, c *attest.Configuration) (*ownMachine, error) {
+func (m *machineFlags) open(ctx context.Context, dir string, key *identity.Private, timed identity.TimedKeyID, c *attest.Configuration) (*ownMachine, error) {
 	out := &ownMachine{}
 	if m.service != "" {
 		p, err := readPublic(m.appraiser, identity.RoleAppraiser)
 		if err != nil {
 			return nil, err
 		}
-		out.client = service.Client{Key: key, Appraiser: p.Key, Address: m.service, Refusals: hardware.Refusals()}
+		out.client = service.Client{Key: key, TimedKey: timed, Appraiser: p.Key, Address: m.service, Refusals: hardware.Refusals()}
 	}
 	host, _, both := strings.Cut(m.platform, "+")
 	if both || attest.Platform(host) == attest.TPM {

@@ -106,13 +106,13 @@ func openSim(dir string) (*simPlatform, error) {
 }
 
 // admit makes evidence about a key and appraises it in one go.
-func (s *simPlatform) admit(ctx context.Context, id identity.ID, now time.Time) ([]byte, error) {
+func (s *simPlatform) admit(ctx context.Context, id identity.ID, timed identity.TimedKeyID, now time.Time) ([]byte, error) {
 	var nonce [32]byte
 	if _, err := rand.Read(nonce[:]); err != nil {
 		return nil, err
 	}
 	m := attest.SimMachine{Root: s.root, Measurement: simMeasurement(), TCB: 1, Machine: simMachine(id), NowUnixNS: now.UnixNano}
-	evidence, err := attest.Collect(ctx, m, id, nonce)
+	evidence, err := attest.Collect(ctx, m, attest.Binding{Subject: id, TimedKey: timed, Nonce: nonce})
 	if err != nil {
 		return nil, err
 	}
@@ -134,6 +134,7 @@ func (p *passportFlags) register(cmd *cobra.Command) {
 // passport is an attestation result that is kept fresh: a result lives at most an hour.
 type passport struct {
 	id      identity.ID
+	timed   identity.TimedKeyID // of a core: results have to name it; zero for beacons
 	file    string
 	sim     *simPlatform
 	machine *ownMachine // nil: somebody else collects
@@ -148,6 +149,7 @@ type passport struct {
 // The refusals of a passport.
 var (
 	errPassportSubject = errors.New("attestation result is about another key")
+	errPassportTimed   = errors.New("attestation result is about another start of this core: its timed key is another")
 	errPassportExpired = errors.New("attestation result has expired: ask the appraiser for a new one")
 )
 
@@ -177,29 +179,57 @@ func (p *passportFlags) open(ctx context.Context, id identity.ID) (*passport, er
 
 // openBeacon measures a beacon's program, clock source and configured position, if this machine attests.
 func (p *passportFlags) openBeacon(ctx context.Context, dir string, key *identity.Private) (*passport, error) {
-	return p.openKey(ctx, dir, key, func() (*attest.Configuration, error) { return beaconConfiguration(dir) })
-}
-
-// openCore measures the program of a core, if this machine attests.
-func (p *passportFlags) openCore(ctx context.Context, dir string, key *identity.Private) (*passport, error) {
-	return p.openKey(ctx, dir, key, func() (*attest.Configuration, error) { return nil, nil })
-}
-
-func (p *passportFlags) openKey(ctx context.Context, dir string, key *identity.Private, configuration func() (*attest.Configuration, error)) (*passport, error) {
-	if err := p.check(); err != nil {
+	out := &passport{id: key.ID(), file: p.file}
+	if err := p.openMachine(ctx, dir, key, out, beaconConfiguration); err != nil {
 		return nil, err
 	}
-	out := &passport{id: key.ID(), file: p.file}
-	if p.machine.platform != "" {
-		c, err := configuration()
-		if err != nil {
-			return nil, err
+	return p.begin(ctx, out)
+}
+
+// timedKeyName is the file in a core's folder that names the timed key of the running process, for those who carry results by hand.
+const timedKeyName = "timed-key"
+
+// openCore measures the program of a core, if this machine attests. Results have to name the timed key, which was drawn just now: one that
+// is carried by hand is waited for, and tell says so.
+func (p *passportFlags) openCore(ctx context.Context, dir string, key *identity.Private, timed identity.TimedKeyID, tell func(string)) (*passport, error) {
+	if err := writeWhole(filepath.Join(dir, timedKeyName), []byte(timed.String()+"\n"), 0o644); err != nil {
+		return nil, err
+	}
+	out := &passport{id: key.ID(), timed: timed, file: p.file}
+	if err := p.openMachine(ctx, dir, key, out, nil); err != nil {
+		return nil, err
+	}
+	for first := true; ; first = false {
+		_, err := p.begin(ctx, out)
+		if p.file == "" || !errors.Is(err, errPassportTimed) && !errors.Is(err, fs.ErrNotExist) {
+			return out, err
 		}
-		if out.machine, err = p.machine.open(ctx, dir, key, c); err != nil {
-			return nil, err
+		if first {
+			tell(fmt.Sprintf("waiting for a result about timed key %s in %s: 'ursa attest collect --timed-key' makes the evidence", timed, p.file))
+		}
+		select {
+		case <-ctx.Done():
+			out.close()
+			return nil, ctx.Err()
+		case <-time.After(time.Second):
 		}
 	}
-	return p.begin(ctx, out)
+}
+
+// openMachine opens and measures this machine, if it attests; configuration, where there is one, reads what is measured beside the program.
+func (p *passportFlags) openMachine(ctx context.Context, dir string, key *identity.Private, out *passport,
+	configuration func(dir string) (*attest.Configuration, error)) (err error) {
+	if err := p.check(); err != nil || p.machine.platform == "" {
+		return err
+	}
+	var c *attest.Configuration
+	if configuration != nil {
+		if c, err = configuration(dir); err != nil {
+			return err
+		}
+	}
+	out.machine, err = p.machine.open(ctx, dir, key, out.timed, c)
+	return err
 }
 
 // begin fetches the first result.
@@ -227,7 +257,7 @@ func (p *passport) evidence() func(ctx context.Context, nonce [32]byte) ([]byte,
 		return nil
 	}
 	return func(ctx context.Context, nonce [32]byte) ([]byte, error) {
-		return attest.Collect(ctx, p.machine, p.id, nonce)
+		return attest.Collect(ctx, p.machine, attest.Binding{Subject: p.id, TimedKey: p.timed, Nonce: nonce})
 	}
 }
 
@@ -275,7 +305,7 @@ func halfLife(r attest.Result) time.Time {
 func (p *passport) fetch(ctx context.Context, now time.Time) (b []byte, r attest.Result, err error) {
 	switch {
 	case p.sim != nil:
-		b, err = p.sim.admit(ctx, p.id, now)
+		b, err = p.sim.admit(ctx, p.id, p.timed, now)
 	case p.file != "":
 		b, err = readLimited(p.file, attest.MaxResultSize)
 	default:
@@ -290,6 +320,8 @@ func (p *passport) fetch(ctx context.Context, now time.Time) (b []byte, r attest
 		return nil, r, err
 	case r.Subject != p.id:
 		return nil, r, fmt.Errorf("%w: %s, this one is %s", errPassportSubject, r.Subject.Short(), p.id.Short())
+	case r.TimedKey != p.timed && !p.timed.IsZero():
+		return nil, r, errPassportTimed
 	case now.UnixNano() >= r.ExpiresUnixNS:
 		return nil, r, fmt.Errorf("%w (%s ago)", errPassportExpired, time.Duration(now.UnixNano()-r.ExpiresUnixNS).Round(time.Second))
 	}

@@ -89,7 +89,7 @@ func Decide(c Case) Finding {
 		return f.refuse(nameOf(err, RefusedProof), err.Error())
 	}
 	if f.results, err = c.appraise(f.Verified); err != nil {
-		return f.refuse(RefusedAttestation, err.Error())
+		return f.refuse(nameOf(err, RefusedAttestation), err.Error())
 	}
 	core := f.results.Core.Result()
 	f.Platform = string(core.Platform)

@@ -109,7 +109,7 @@ func (h *Hasty) exchange(ctx context.Context, transport *quic.Transport, port *t
 	if err != nil {
 		return prober.Answer{}, err
 	}
-	machine, err := exchange.NewCore(exchange.CoreConfig{Key: h.Config.Key, Directory: h.Config.Directory, Beacon: id, UnixNS: time.Now().UnixNano(),
+	machine, err := exchange.NewCore(exchange.CoreConfig{Key: h.Config.Key, TimedKey: h.Config.TimedKey, Directory: h.Config.Directory, Beacon: id, UnixNS: time.Now().UnixNano(),
 		Quality: h.Config.Clock.Quality(), Mode: exchange.ModeBlocking, Carrier: exchange.CarrierPackets, Challenge: challenge, Asked: asked,
 		Previous: previous, Attestation: statement.HashResult(h.Config.Attestation), Binding: ch.Binding, ChannelKey: ch.Key, Random: own})
 	if err != nil {
@@ -119,7 +119,7 @@ func (h *Hasty) exchange(ctx context.Context, transport *quic.Transport, port *t
 	if err != nil {
 		return prober.Answer{}, err
 	}
-	ears := &shoulder{Stream: stream, key: h.Config.Key, schedule: exchange.KeySchedule{ChannelKey: ch.Key, Core: h.Config.Key.ID(), Beacon: id}}
+	ears := &shoulder{Stream: stream, key: h.Config.TimedKey, schedule: exchange.KeySchedule{ChannelKey: ch.Key, Core: h.Config.Key.ID(), Beacon: id}}
 	hasty := &hastyPort{Port: port, ears: ears, tally: h.Tally}
 	defer hasty.running.Wait()
 	if err := drive.Run(ctx, drive.Config{Machine: machine, Stream: ears, Port: hasty, Peer: to}); err != nil {
@@ -133,7 +133,7 @@ func (h *Hasty) exchange(ctx context.Context, transport *quic.Transport, port *t
 // shoulder is a stream on which the two opening messages are read along. What it learns is there when the first round may come.
 type shoulder struct {
 	drive.Stream
-	key      *identity.Private
+	key      *identity.TimedKey
 	seen     bytes.Buffer // of what was read, until Accept is whole
 	opened   bool
 	schedule exchange.KeySchedule

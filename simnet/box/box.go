@@ -231,7 +231,7 @@ func (b *Box) makeCore(gateAddress string) error {
 		return err
 	}
 	b.core = []*fabric.Endpoint{probe, talk}
-	cfg := prober.Config{Key: b.made.Cores[0].Key, Directory: b.made.Directory, Conn: probe, Clock: b.cfg.Clock, Attestation: b.made.Cores[0].Result,
+	cfg := prober.Config{Key: b.made.Cores[0].Key, TimedKey: b.made.Cores[0].TimedKey, Directory: b.made.Directory, Conn: probe, Clock: b.cfg.Clock, Attestation: b.made.Cores[0].Result,
 		Progress: b.cfg.Probing, Resolve: resolve}
 	if b.made.Platform != attest.Sim {
 		if cfg.Appraise, err = b.made.Inspect(Audience); err != nil {

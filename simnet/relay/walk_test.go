@@ -235,6 +235,7 @@ type walk struct {
 	clock      stamp.Clock
 	world      *exchangetest.World
 	core       *identity.Private
+	timed      *identity.TimedKey
 	limits     exchange.Limits
 	beacon     *host
 	relay      *relay.Relay
@@ -273,6 +274,7 @@ func newWalk(t *testing.T, c crossing, clock stamp.Clock, seed uint64, rounds ui
 	}
 	w.world = exchangetest.New(t, time.Now(), exchangetest.Place{Name: "beacon", At: earth.LatLon{Lat: 50, Lon: 8}, Address: w.beacon.addr.String()})
 	w.core = exchangetest.Key(t, identity.RoleCore, "core")
+	w.timed = exchangetest.TimedKey(t, "core")
 	w.limits = exchange.DefaultLimits()
 	w.limits.MaxRounds, w.limits.Agree, w.limits.Spread = rounds, 0, 2*time.Millisecond
 	w.limits.Budget, w.limits.Deadline, w.limits.Step = 20*time.Second, 20*time.Second, 20*time.Second
@@ -427,7 +429,7 @@ func (w *walk) ask(ctx context.Context, h *host) error {
 		return err
 	}
 	core, err := exchange.NewCore(exchange.CoreConfig{
-		Key: w.core, Directory: w.world.Directory, Beacon: w.world.Beacons[0].ID(), UnixNS: time.Now().UnixNano(),
+		Key: w.core, TimedKey: w.timed, Directory: w.world.Directory, Beacon: w.world.Beacons[0].ID(), UnixNS: time.Now().UnixNano(),
 		Quality: w.clock.Quality(), Mode: exchange.ModeBlocking, Step: w.limits.Step, Challenge: challenge, Asked: asked,
 		Previous: statement.FirstProof(w.core.ID()), Attestation: statement.HashResult([]byte("core result")),
 		Binding: ch.Binding, ChannelKey: ch.Key, Random: rand.Reader,
@@ -480,7 +482,7 @@ func (w *walk) fact(challenge []byte, r exchange.CoreResult) (statement.Fact, er
 		return statement.Fact{}, err
 	}
 	proof, _, err := statement.Proof{
-		Challenge: envelope, Statements: []statement.Countersigned{r.Signed}, Results: [][]byte{[]byte("core result"), r.BeaconResult},
+		Challenge: envelope, Statements: []identity.Envelope{r.Signed}, Results: [][]byte{[]byte("core result"), r.BeaconResult},
 		PreviousProof: statement.FirstProof(w.core.ID()), MadeUnixNS: time.Now().UnixNano(),
 	}.Seal(w.core)
 	if err != nil {

@@ -23,9 +23,10 @@ const validity = 24 * time.Hour
 
 // Machine is one machine with its key and what the appraiser says of it.
 type Machine struct {
-	Key    *identity.Private
-	Chip   [32]byte
-	Result []byte // encoded attestation result
+	Key      *identity.Private
+	TimedKey *identity.TimedKey // nil for beacons
+	Chip     [32]byte
+	Result   []byte // encoded attestation result
 
 	Attester attest.Attester       // the machine itself, for fresh evidence
 	Expect   directory.Expectation // what that must look like
@@ -37,7 +38,7 @@ func (m Machine) Evidence() func(ctx context.Context, nonce [32]byte) ([]byte, e
 		return nil
 	}
 	return func(ctx context.Context, nonce [32]byte) ([]byte, error) {
-		return attest.Collect(ctx, m.Attester, m.Key.ID(), nonce)
+		return attest.Collect(ctx, m.Attester, attest.Binding{Subject: m.Key.ID(), Nonce: nonce})
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/ursa-virtual/ursa/simnet/adversary"
 	"github.com/ursa-virtual/ursa/simnet/fabric"
 	"github.com/ursa-virtual/ursa/simnet/world"
+	"github.com/ursa-virtual/ursa/topology/identity"
 )
 
 // Core is a running core. Prober and Prover may be changed while it does not prove.
@@ -35,6 +36,12 @@ func (s *Stage) makeCores(ctx context.Context) error {
 		c := &Core{CoreSpec: spec, Clock: adversary.NewLever(s.cfg.Clock), stage: s}
 		if of := s.Core(spec.CloneOf); of != nil {
 			c.Machine = of.Machine
+			if spec.Stolen {
+				var err error
+				if c.TimedKey, err = identity.NewTimedKey(nil); err != nil {
+					return err
+				}
+			}
 		} else {
 			c.Machine, own = own[0], own[1:]
 			err := s.Gate.Enrol(ctx, c.Key.Public(), store.Account{Chip: c.Chip, Tenant: "stage", Platform: "sim", Enabled: true, Budget: s.cfg.Budget})
@@ -78,7 +85,7 @@ func (c *Core) start() (err error) {
 	if c.Talk, err = s.Listen("core "+c.Name+" to gate", c.Stands); err != nil {
 		return err
 	}
-	c.Prober = prober.Config{Key: c.Key, Directory: s.Made.Directory, Conn: c.Probe, Clock: c.Clock, Attestation: c.Result, Resolve: Resolve}
+	c.Prober = prober.Config{Key: c.Key, TimedKey: c.TimedKey, Directory: s.Made.Directory, Conn: c.Probe, Clock: c.Clock, Attestation: c.Result, Resolve: Resolve}
 	c.Honest = &prober.Committee{Prepare: func(context.Context) (prober.Config, error) { return c.Prober, nil }}
 	c.Prover = c.Honest
 	to, err := client.New(client.Config{Key: c.Key, Claim: c.Claim.At, Address: s.at, Conn: c.Talk, Resolve: Resolve})

@@ -77,7 +77,12 @@ func (f *founding) admit(ctx context.Context, role identity.Role, c *attest.Conf
 	if _, err := rand.Read(nonce[:]); err != nil {
 		return m, err
 	}
-	evidence, err := attest.Collect(ctx, m.Attester, key.ID(), nonce)
+	if role == identity.RoleCore {
+		if m.TimedKey, err = identity.NewTimedKey(nil); err != nil {
+			return m, err
+		}
+	}
+	evidence, err := attest.Collect(ctx, m.Attester, attest.Binding{Subject: key.ID(), TimedKey: m.TimedKey.ID(), Nonce: nonce})
 	if err != nil {
 		return m, err
 	}

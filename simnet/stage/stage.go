@@ -43,6 +43,7 @@ type CoreSpec struct {
 	Claim   world.Place // where it says it is
 	Stands  world.Place // where it is
 	CloneOf string      // the name of an earlier core whose key it has; empty: a key of its own
+	Stolen  bool        // of the other's memory the clone has nothing: its timed key is its own, and nobody attested it
 }
 
 // Config describes a stage. World, Dir, Beacons, Gate and Policy must be given.

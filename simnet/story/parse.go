@@ -47,7 +47,10 @@ type link struct {
 
 type beaconLine struct{ name, place, domain string }
 
-type coreLine struct{ name, place, claims, clones string }
+type coreLine struct {
+	name, place, claims, clones string
+	stolen                      bool // the clone has no timed key but its own
+}
 
 // act is a line that happens: one of its fields is set.
 type act struct {

@@ -55,10 +55,14 @@ var powers = map[adversary.Name]wire{
 	adversary.PickyProver:       {"CORE BEACONS", (*play).picky},
 	adversary.Flooding:          {"BEACON NUMBER", (*play).flooding},
 	optimisticAck:               {"CORE", (*play).optimisticAck},
+	stolenIdentity:              {"CORE PLACE NAME", func(*play, []string) error { return nil }},
 }
 
-// optimisticAck is an adversary that only real packets show: QUIC is acknowledged near the beacon, while answers come from afar.
-const optimisticAck adversary.Name = "optimistic-ack"
+// Two adversaries that only the real programs show.
+const (
+	optimisticAck  adversary.Name = "optimistic-ack"  // QUIC is acknowledged near the beacon, while answers come from afar
+	stolenIdentity adversary.Name = "stolen-identity" // a core's key file and its attestation result, on a machine that nobody attested
+)
 
 // Powers lists the adversaries that a story can have, sorted.
 func Powers() []string {
@@ -84,8 +88,8 @@ func (p *parser) adversary(args []string) error {
 	if err := p.form(args[0], strings.Fields(w.form), args[1:]); err != nil {
 		return err
 	}
-	if args[0] == string(adversary.ClonedCore) {
-		if err := p.clone(args[1], args[2], args[3]); err != nil {
+	if name := adversary.Name(args[0]); name == adversary.ClonedCore || name == stolenIdentity {
+		if err := p.clone(args[1], args[2], args[3], name == stolenIdentity); err != nil {
 			return err
 		}
 	}
@@ -139,9 +143,9 @@ func (p *parser) argument(kind, a string) error {
 	return nil
 }
 
-// clone adds a second core with the key of another.
-func (p *parser) clone(of, place, name string) error {
-	c := coreLine{name: name, place: place, claims: place, clones: of}
+// clone adds a second core with the key of another; stolen is only what lies on its disk, without the timed key.
+func (p *parser) clone(of, place, name string, stolen bool) error {
+	c := coreLine{name: name, place: place, claims: place, clones: of, stolen: stolen}
 	if of := p.coreOf(of); of.clones != "" {
 		return p.errorf("%s is a clone itself; clone %s", of.name, of.clones)
 	}

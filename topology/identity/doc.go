@@ -5,7 +5,7 @@
 // day, hardly both on the same day. So everything is done twice (suite 1) and both halves must hold:
 //
 //	signatures     Ed25519 (RFC 8032) and ML-DSA-65 (FIPS 204), hedged
-//	encapsulation  X-Wing (draft-connolly-cfrg-xwing-kem): ML-KEM-768 (FIPS 203) with X25519
+//	encapsulation  X-Wing (draft-connolly-cfrg-xwing-kem): ML-KEM-768 (FIPS 203) with X25519, to timed keys
 //	encryption     HPKE (RFC 9180) with X-Wing, HKDF-SHA-256, ChaCha20-Poly1305
 //	hashes         SHA-256, SHA-512
 //
@@ -23,6 +23,8 @@
 //     signed lease is never a signed proof, and a signed batch root (type ‖ "/batch") is never a signed object.
 //
 //   - A secret is not printed. Private has no exported field, and every way of formatting it answers its public id.
+//
+//   - A timed key, to which beacons encapsulate, is not stored: TimedKey has no way out but its public part.
 //
 // What an attacker may do: hand in any bytes as key, signature, envelope, path or key file. Small-order and non-canonical Ed25519
 // keys, keys off the curve and unreduced ML-KEM keys are refused where they are parsed; lengths are checked before anything is

@@ -28,7 +28,7 @@ func FuzzParsePublic(f *testing.F) {
 		if p.Verify(TypeProof, data, make([]byte, SignatureSize)) == nil {
 			t.Fatal("a zero signature verifies")
 		}
-		if _, _, err := Encapsulate(p, bytes.NewReader(make([]byte, 64))); (err == nil) != p.Role().HasKEM() {
+		if _, err := Wrap(p, nil, data); (err == nil) != p.Role().HasKEM() {
 			t.Fatal(err)
 		}
 	})
@@ -92,6 +92,10 @@ func FuzzUnwrap(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	timed, err := NewTimedKey(nil)
+	if err != nil {
+		f.Fatal(err)
+	}
 	w, err := Wrap(k.Public(), nil, []byte("secret"))
 	if err != nil {
 		f.Fatal(err)
@@ -101,7 +105,27 @@ func FuzzUnwrap(f *testing.F) {
 		if got, err := k.Unwrap(nil, data); err == nil && string(got) != "secret" {
 			t.Fatalf("forged: %q", got)
 		}
-		if _, err := k.Decapsulate(data); (err == nil) != (len(data) == KEMCiphertextSize) {
+		if _, err := timed.Decapsulate(data); (err == nil) != (len(data) == KEMCiphertextSize) {
+			t.Fatal(err)
+		}
+	})
+}
+
+func FuzzTimedPublic(f *testing.F) {
+	k, err := NewTimedKey(bytes.NewReader(make([]byte, 32)))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(k.Public().Bytes())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := ParseTimedPublic(data)
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(p.Bytes(), data) || p.ID().IsZero() {
+			t.Fatal("another key than was read")
+		}
+		if _, _, err := p.Encapsulate(nil); err != nil {
 			t.Fatal(err)
 		}
 	})

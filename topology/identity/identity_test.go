@@ -144,12 +144,6 @@ func TestNobody(t *testing.T) {
 	if _, err := pub.MarshalBinary(); !errors.Is(err, identity.ErrNoKey) {
 		t.Error(err)
 	}
-	if _, _, err := identity.Encapsulate(pub, nil); !errors.Is(err, identity.ErrNoKEM) {
-		t.Error(err)
-	}
-	if _, err := priv.Decapsulate(make([]byte, identity.KEMCiphertextSize)); !errors.Is(err, identity.ErrNoKEM) {
-		t.Error(err)
-	}
 	if _, err := priv.Unwrap(nil, make([]byte, 2000)); !errors.Is(err, identity.ErrNoKEM) {
 		t.Error(err)
 	}
@@ -208,8 +202,8 @@ func TestPublicRoundTrip(t *testing.T) {
 }
 
 func TestKEM(t *testing.T) {
-	k := coreOnce()
-	ct, secret, err := identity.Encapsulate(k.Public(), nil)
+	k := timedKey(t, 1)
+	ct, secret, err := k.Public().Encapsulate(nil)
 	if err != nil || len(ct) != identity.KEMCiphertextSize || len(secret) != identity.KEMSecretSize {
 		t.Fatal(len(ct), len(secret), err)
 	}
@@ -217,7 +211,7 @@ func TestKEM(t *testing.T) {
 	if err != nil || !bytes.Equal(got, secret) {
 		t.Fatalf("%x, want %x, %v", got, secret, err)
 	}
-	if got, err := beaconOnce().Decapsulate(ct); err != nil || bytes.Equal(got, secret) {
+	if got, err := timedKey(t, 2).Decapsulate(ct); err != nil || bytes.Equal(got, secret) {
 		t.Fatal("another key recovers the secret", err)
 	}
 	for _, i := range []int{0, len(ct) - 1} { // the ML-KEM half and the X25519 half
@@ -233,7 +227,7 @@ func TestKEM(t *testing.T) {
 		}
 	}
 	same := func() []byte {
-		ct, _, err := identity.Encapsulate(k.Public(), bytes.NewReader(make([]byte, 64)))
+		ct, _, err := k.Public().Encapsulate(bytes.NewReader(make([]byte, 64)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -242,11 +236,69 @@ func TestKEM(t *testing.T) {
 	if !bytes.Equal(same(), same()) {
 		t.Fatal("the handed-in randomness does not decide")
 	}
-	if _, _, err := identity.Encapsulate(k.Public(), bytes.NewReader(nil)); err == nil {
+	if _, _, err := k.Public().Encapsulate(bytes.NewReader(nil)); err == nil {
 		t.Fatal("no randomness, yet a secret")
 	}
-	if _, _, err := identity.Encapsulate(seeded(t, identity.RolePolicy, 1).Public(), nil); !errors.Is(err, identity.ErrNoKEM) {
+}
+
+// timedKey returns the timed key of a seed.
+func timedKey(t *testing.T, seed byte) *identity.TimedKey {
+	t.Helper()
+	k, err := identity.NewTimedKey(bytes.NewReader(bytes.Repeat([]byte{seed}, 32)))
+	if err != nil {
 		t.Fatal(err)
+	}
+	return k
+}
+
+// TestTimedKey: its name follows the public key, a bad public key is refused, no key does nothing, and nothing prints the secret.
+func TestTimedKey(t *testing.T) {
+	k := timedKey(t, 7)
+	public := k.Public().Bytes()
+	again, err := identity.ParseTimedPublic(public)
+	if err != nil || again.ID() != k.ID() || k.ID().IsZero() || k.ID() == timedKey(t, 8).ID() {
+		t.Fatal(again.ID(), k.ID(), err)
+	}
+	if name, err := identity.ParseTimedKeyID(k.ID().String()); err != nil || name != k.ID() {
+		t.Fatal(name, err)
+	}
+	for _, s := range []string{"", "0", strings.Repeat("0", 64), strings.Repeat("A", 64), k.ID().String() + "0"} {
+		if _, err := identity.ParseTimedKeyID(s); !errors.Is(err, identity.ErrTimedKeyID) {
+			t.Errorf("%q: %v", s, err)
+		}
+	}
+	for i, want := range map[int]error{0: identity.ErrKEMKey, 1184: identity.ErrKEMKey} { // unreduced coefficients; the point of order one
+		bad := bytes.Clone(public)
+		for j := range 32 {
+			bad[i+j] = map[int]byte{0: 0xff, 1184: 0}[i]
+		}
+		if _, err := identity.ParseTimedPublic(bad); !errors.Is(err, want) {
+			t.Errorf("byte %d: %v", i, err)
+		}
+	}
+	if _, err := identity.ParseTimedPublic(public[1:]); !errors.Is(err, identity.ErrKeySize) {
+		t.Error(err)
+	}
+	if _, err := identity.NewTimedKey(strings.NewReader("too short")); err == nil {
+		t.Error("a key from nine bytes")
+	}
+	var none *identity.TimedKey
+	if _, err := none.Decapsulate(make([]byte, identity.KEMCiphertextSize)); !errors.Is(err, identity.ErrNoKEM) || !none.ID().IsZero() {
+		t.Error(err)
+	}
+	if _, _, err := none.Public().Encapsulate(nil); !errors.Is(err, identity.ErrNoKEM) {
+		t.Error(err)
+	}
+	asJSON, err := json.Marshal(map[string]any{"key": k})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf("%v %+v %#v %s %d %x %q", k, k, *k, k, k, *k, k) + string(asJSON)
+	if secret := fmt.Sprintf("%x", bytes.Repeat([]byte{7}, 32)); strings.Contains(text, secret) || strings.Contains(text, "7 7 7") {
+		t.Error("it prints its seed")
+	}
+	if !strings.Contains(text, "redacted") || !strings.Contains(text, k.ID().String()[:8]) {
+		t.Error("neither redacted nor named")
 	}
 }
 

@@ -229,14 +229,18 @@ func TestConcurrentUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	timed, err := NewTimedKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	cache := NewRootCache(1)
 	done := make(chan error)
 	for _, e := range batch {
 		go func() {
 			_, err := cache.Open(e, k.Public(), TypeReport)
 			sig, err2 := k.Sign(TypeReport, e.Payload)
-			ct, secret, err3 := Encapsulate(k.Public(), nil)
-			got, err4 := k.Decapsulate(ct)
+			ct, secret, err3 := timed.Public().Encapsulate(nil)
+			got, err4 := timed.Decapsulate(ct)
 			if !bytes.Equal(got, secret) {
 				err = errors.New("secrets differ")
 			}

@@ -14,7 +14,7 @@ import (
 	"github.com/cloudflare/circl/sign/mldsa/mldsa65"
 )
 
-// Private is a whole identity: it signs and decapsulates. It never shows its keys: formatting, logging and JSON all answer role
+// Private is a whole identity: it signs, and opens what was wrapped for it. It never shows its keys: formatting, logging and JSON all answer role
 // and short id. Safe for concurrent use.
 //
 // The keys stand behind a function, not a pointer: fmt follows a pointer in an unexported field when the verb does not fit it,
@@ -26,8 +26,7 @@ type secret struct {
 	public  Public
 	ed25519 ed25519.PrivateKey
 	mldsa   *mldsa65.PrivateKey
-	kem     *xwing.PrivateKey // nil for roles without KEM
-	unwrap  hpke.PrivateKey   // nil for roles without KEM
+	unwrap  hpke.PrivateKey // nil for roles without KEM
 }
 
 // SeedSize is the size in bytes of the seed from which all keys of an identity are derived.
@@ -73,7 +72,7 @@ func FromSeed(role Role, seed [SeedSize]byte) (*Private, error) {
 	return &Private{func() *secret { return s }}, nil
 }
 
-// deriveKEM fills the KEM keys of roles that have them and returns the public one.
+// deriveKEM fills the KEM key of roles that have one and returns its public part.
 func (s *secret) deriveKEM(role Role) ([]byte, error) {
 	if !role.HasKEM() {
 		return []byte{}, nil
@@ -82,8 +81,7 @@ func (s *secret) deriveKEM(role Role) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var public *xwing.PublicKey
-	s.kem, public = xwing.DeriveKeyPair(seed[:])
+	_, public := xwing.DeriveKeyPair(seed[:])
 	if s.unwrap, err = hpke.MLKEM768X25519().NewPrivateKey(seed[:]); err != nil {
 		return nil, fmt.Errorf("deriving the KEM key: %w", err)
 	}

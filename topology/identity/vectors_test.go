@@ -111,7 +111,14 @@ func TestVectors(t *testing.T) {
 		return err
 	})
 	run("kem.json", func(t *testing.T, v vector) error {
-		secret, err := private[v.Key].Decapsulate(v.Data)
+		k, err := identity.NewTimedKey(bytes.NewReader(v.Seed))
+		if err != nil {
+			return err
+		}
+		if k.ID() != identity.TimedKeyID(v.ID) {
+			t.Errorf("%s: the key's name differs", v.Name)
+		}
+		secret, err := k.Decapsulate(v.Data)
 		if err == nil && !bytes.Equal(secret, v.Secret) {
 			t.Errorf("%s: secret differs", v.Name)
 		}
@@ -310,13 +317,19 @@ func writeEnvelopes(t *testing.T, keys map[string]*identity.Private) {
 }
 
 func writeKEM(t *testing.T, keys map[string]*identity.Private) {
-	ct, secret, err := identity.Encapsulate(keys["core"].Public(), bytes.NewReader(bytes.Repeat([]byte{5}, 64)))
+	seed := hexBytes(bytes.Repeat([]byte{4}, 32))
+	timed, err := identity.NewTimedKey(bytes.NewReader(seed))
 	if err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, "kem.json", "X-Wing: data is the ciphertext, made with 64 random bytes of 05.", []vector{
-		{Name: "honest", Key: "core", Data: ct, Secret: secret},
-		{Name: "cut", Key: "core", Data: ct[1:], RefusedBy: "identity.ErrCiphertextSize"},
+	ct, secret, err := timed.Public().Encapsulate(bytes.NewReader(bytes.Repeat([]byte{5}, 64)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := timed.ID()
+	writeFile(t, "kem.json", "X-Wing: a timed key from its seed, with its name as id; data is the ciphertext, made with 64 random bytes of 05.", []vector{
+		{Name: "honest", Seed: seed, ID: name[:], Data: ct, Secret: secret},
+		{Name: "cut", Seed: seed, ID: name[:], Data: ct[1:], RefusedBy: "identity.ErrCiphertextSize"},
 	})
 	plain, info := hexBytes("sixteen byte key"), hexBytes("lease 1")
 	wrapped, err := identity.Wrap(keys["core"].Public(), info, plain)

@@ -35,6 +35,9 @@ type Fixture struct {
 
 const audience = "conformance"
 
+// timedKey is what all evidence of a run names beside its subject.
+var timedKey = identity.TimedKeyID{5}
+
 // Run tests the platform.
 func Run(t *testing.T, f Fixture) {
 	r := newRun(t, f)
@@ -82,7 +85,7 @@ func (r *run) collect(t *testing.T, v Variation, subject identity.ID, nonce [32]
 	if skip != "" {
 		t.Skip(skip)
 	}
-	b, err := attest.Collect(context.Background(), a, subject, nonce)
+	b, err := attest.Collect(context.Background(), a, attest.Binding{Subject: subject, TimedKey: timedKey, Nonce: nonce})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +102,7 @@ func (r *run) accepts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if signer != r.key.ID() || result.Status != attest.StatusAffirming || result.Subject != r.subject || result.Nonce != r.nonce ||
-		result.Platform != r.Verifier.Platform() || result.Audience != audience || result.Machine == [32]byte{} {
+		result.Platform != r.Verifier.Platform() || result.Audience != audience || result.Machine == [32]byte{} || result.TimedKey != timedKey {
 		t.Fatalf("%+v", result)
 	}
 }
@@ -152,6 +155,8 @@ func (r *run) refusesEvidence(t *testing.T) {
 		{"another key's, relabelled", relabel(othersKey, func(e *attest.Evidence) { e.Subject = r.subject }), attest.ErrReportData},
 		{"old nonce", oldNonce, attest.ErrNonce},
 		{"old nonce, relabelled", relabel(oldNonce, func(e *attest.Evidence) { e.Nonce = r.nonce }), attest.ErrReportData},
+		{"another timed key, relabelled", relabel(good, func(e *attest.Evidence) { e.TimedKey[0] ^= 1 }), attest.ErrReportData},
+		{"no timed key, relabelled", relabel(good, func(e *attest.Evidence) { e.TimedKey = identity.TimedKeyID{} }), attest.ErrReportData},
 		{"another platform's name", relabel(good, func(e *attest.Evidence) { e.Platform = "abacus" }), attest.ErrPlatform},
 		{"version", relabel(good, func(e *attest.Evidence) { e.Version = 2 }), attest.ErrVersion},
 		{"empty", nil, attest.ErrEvidence},
@@ -221,7 +226,7 @@ func Benchmark(b *testing.B, v attest.Verifier, a attest.Attester, expect direct
 		b.Fatal(err)
 	}
 	w := attest.Want{Subject: identity.ID{1}, Nonce: [32]byte{3}, NowUnixNS: nowUnixNS}
-	evidence, err := attest.Collect(context.Background(), a, w.Subject, w.Nonce)
+	evidence, err := attest.Collect(context.Background(), a, attest.Binding{Subject: w.Subject, Nonce: w.Nonce})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -150,7 +150,7 @@ func (h *host) expectation() directory.Expectation {
 // show is the honest way to answer a question for evidence.
 func show(a attest.Attester, subject identity.ID) func(context.Context, [32]byte) ([]byte, error) {
 	return func(ctx context.Context, nonce [32]byte) ([]byte, error) {
-		return attest.Collect(ctx, a, subject, nonce)
+		return attest.Collect(ctx, a, attest.Binding{Subject: subject, Nonce: nonce})
 	}
 }
 
@@ -192,7 +192,7 @@ func (s *scene) appraise(a attest.Attester, accept directory.Expectation) []byte
 		s.t.Fatal(err)
 	}
 	nonce := [32]byte{7}
-	evidence, err := attest.Collect(s.t.Context(), a, s.beacon.ID(), nonce)
+	evidence, err := attest.Collect(s.t.Context(), a, attest.Binding{Subject: s.beacon.ID(), Nonce: nonce})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -262,8 +262,12 @@ func (s *scene) ask(t *testing.T) (prober.Outcome, []prober.Phase) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	timed, err := identity.NewTimedKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var phases []prober.Phase
-	out, err := prober.Run(t.Context(), prober.Config{Key: core, Directory: d, Conn: udp(t), Attestation: []byte("core result"), Timeout: time.Minute,
+	out, err := prober.Run(t.Context(), prober.Config{Key: core, TimedKey: timed, Directory: d, Conn: udp(t), Attestation: []byte("core result"), Timeout: time.Minute,
 		Appraise: s.inspector(d), Progress: func(e prober.Event) {
 			if len(phases) == 0 || phases[len(phases)-1] != e.Phase {
 				phases = append(phases, e.Phase)
@@ -416,7 +420,7 @@ func TestCoreRefusesLive(t *testing.T) {
 		}},
 		{"another key's evidence, relabelled", attest.ErrReportData, func(s *scene) {
 			s.evidence = func(ctx context.Context, nonce [32]byte) ([]byte, error) {
-				body, err := p.open(one, nil).Report(ctx, attest.ReportData(identity.ID{1}, nonce))
+				body, err := p.open(one, nil).Report(ctx, attest.Binding{Subject: identity.ID{1}, Nonce: nonce}.ReportData())
 				if err != nil {
 					return nil, err
 				}

@@ -14,12 +14,13 @@ import (
 	"github.com/ursa-virtual/ursa/topology/identity/canon"
 )
 
-// Client goes on errands for one machine. Every field but Dial and Refusals must be given.
+// Client goes on errands for one machine. Every field but TimedKey, Dial and Refusals must be given.
 type Client struct {
-	Key       *identity.Private // the machine's
-	Appraiser identity.Public   // whom it wants to meet, and whose word it takes
-	Address   string            // host:port of the service
-	Refusals  []error           // sentinels that the service may name; those of this package are known anyhow
+	Key       *identity.Private   // the machine's
+	TimedKey  identity.TimedKeyID // what evidence shall name beside it; zero for beacons
+	Appraiser identity.Public     // whom it wants to meet, and whose word it takes
+	Address   string              // host:port of the service
+	Refusals  []error             // sentinels that the service may name; those of this package are known anyhow
 	// Dial opens a connection; nil dials Address from a UDP socket of its own.
 	Dial func(ctx context.Context) (*quic.Conn, error)
 }
@@ -34,7 +35,7 @@ type Applicant interface {
 // *Refused that wraps the sentinel of the check.
 func (c Client) Appraise(ctx context.Context, a attest.Attester) (result []byte, err error) {
 	err = c.visit(ctx, appraise, func(stream io.ReadWriter, nonce [32]byte) error {
-		evidence, err := attest.Collect(ctx, a, c.Key.ID(), nonce)
+		evidence, err := attest.Collect(ctx, a, attest.Binding{Subject: c.Key.ID(), TimedKey: c.TimedKey, Nonce: nonce})
 		if err != nil {
 			return err
 		}

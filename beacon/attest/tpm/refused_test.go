@@ -63,7 +63,7 @@ func (c *court) verifiers() []attest.Verifier {
 // collect makes evidence of a machine for the beacon and the court's nonce.
 func (c *court) collect(a attest.Attester) []byte {
 	c.t.Helper()
-	e, err := attest.Collect(context.Background(), a, c.beacon.ID(), c.nonce)
+	e, err := attest.Collect(context.Background(), a, attest.Binding{Subject: c.beacon.ID(), Nonce: c.nonce})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestEveryRefusalHasItsName(t *testing.T) {
 			return err
 		}},
 		{"another key's report data", attest.ErrReportData, func(c *court) error {
-			b, err := newPaper(c.t, c.maker).Report(context.Background(), attest.ReportData(identity.ID{1}, c.nonce))
+			b, err := newPaper(c.t, c.maker).Report(context.Background(), attest.Binding{Subject: identity.ID{1}, Nonce: c.nonce}.ReportData())
 			if err != nil {
 				return err
 			}

@@ -91,7 +91,7 @@ func TestRoad(t *testing.T) {
 	for _, tcp := range []bool{false, true} {
 		b := boot(t, takeTPM(t, 1), tcp)
 		subject, nonce := identity.ID{1}, [32]byte{2}
-		if _, err := attest.Collect(context.Background(), b, subject, nonce); !errors.Is(err, tpm.ErrNotEnrolled) {
+		if _, err := attest.Collect(context.Background(), b, attest.Binding{Subject: subject, Nonce: nonce}); !errors.Is(err, tpm.ErrNotEnrolled) {
 			t.Fatal(err)
 		}
 		b.enrol(t)
@@ -108,7 +108,7 @@ func TestRoad(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		evidence, err := attest.Collect(context.Background(), b, subject, nonce)
+		evidence, err := attest.Collect(context.Background(), b, attest.Binding{Subject: subject, Nonce: nonce})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -53,7 +53,7 @@ func makeVector(t *testing.T) vector {
 	}
 	v := vector{Note: "quote by swtpm 0.7.1 (libtpms), enrolled by credential activation of its RSA endorsement key", Root: b.root.Raw, Enroller: enroller,
 		Subject: identity.ID{1}, Nonce: bytes.Repeat([]byte{2}, 32), UnixNS: time.Now().UnixNano()}
-	if v.Evidence, err = attest.Collect(context.Background(), b, v.Subject, [32]byte(v.Nonce)); err != nil {
+	if v.Evidence, err = attest.Collect(context.Background(), b, attest.Binding{Subject: v.Subject, TimedKey: identity.TimedKeyID{3}, Nonce: [32]byte(v.Nonce)}); err != nil {
 		t.Fatal(err)
 	}
 	e, err := attest.DecodeEvidence(v.Evidence)
@@ -86,7 +86,7 @@ func TestVector(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := f.Claims
-	if c.ReportData != attest.ReportData(v.Subject, [32]byte(v.Nonce)) || !bytes.Equal(c.Measurement, v.Measurement) || c.TCB != v.TCB ||
+	if c.ReportData != (attest.Binding{Subject: v.Subject, TimedKey: identity.TimedKeyID{3}, Nonce: [32]byte(v.Nonce)}).ReportData() || !bytes.Equal(c.Measurement, v.Measurement) || c.TCB != v.TCB ||
 		!bytes.Equal(c.Configuration[:], v.Configuration) || !bytes.Equal(c.Machine[:], v.Machine) || string(f.Measured.Build) != "build 1" {
 		t.Fatalf("%+v", f)
 	}

@@ -3,6 +3,7 @@
 package exchangetest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"math/rand/v2"
@@ -23,6 +24,20 @@ type TB interface {
 }
 
 var keys sync.Map // making a key is slow; the same seed gives the same key
+
+// TimedKey returns the timed key that belongs to a name.
+func TimedKey(t TB, name string) *identity.TimedKey {
+	t.Helper()
+	seed := TimedSeed(name)
+	k, err := identity.NewTimedKey(bytes.NewReader(seed[:]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// TimedSeed is what TimedKey is made of.
+func TimedSeed(name string) [32]byte { return sha256.Sum256([]byte("exchangetest timed/" + name)) }
 
 // Key returns the key of a role that belongs to a name.
 func Key(t TB, role identity.Role, name string) *identity.Private {

@@ -127,7 +127,7 @@ func stated(proof []byte) []string {
 	if err != nil || len(p.Statements) != 1 {
 		return cells
 	}
-	s, err := statement.Decode(p.Statements[0].Statement.Payload)
+	s, err := statement.Decode(p.Statements[0].Payload)
 	if err != nil {
 		return cells
 	}

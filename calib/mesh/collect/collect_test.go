@@ -107,7 +107,7 @@ func build(t *testing.T, cities []city) (*site, func()) {
 		}
 		go func() { done <- daemon.Serve(ctx, e) }()
 		key := exchangetest.Key(t, identity.RoleCore, "receiver "+cities[i].name)
-		s.receivers[s.Beacons[i].ID()] = receiver.New(prober.Config{Key: key, Directory: s.Directory, Attestation: []byte("receiver result"),
+		s.receivers[s.Beacons[i].ID()] = receiver.New(prober.Config{Key: key, TimedKey: exchangetest.TimedKey(t, "timed"), Directory: s.Directory, Attestation: []byte("receiver result"),
 			Conn: listen("receiver "+cities[i].name, cities[i].stands), Clock: virtual})
 		s.members = append(s.members, collect.Member{Beacon: s.Beacons[i].ID(), Receiver: key.Public()})
 	}

@@ -97,7 +97,7 @@ func Start(ctx context.Context, cfg Config) (*Constellation, error) {
 		}
 		c.running.Go(func() { _ = daemon.Serve(serving, site.Beacon) })
 		m := collect.Member{Beacon: w.beacons[i].key.ID(), Receiver: w.receivers[i].key.Public()}
-		c.receivers[m.Beacon] = receiver.New(prober.Config{Key: w.receivers[i].key, Directory: d, Conn: site.Receiver,
+		c.receivers[m.Beacon] = receiver.New(prober.Config{Key: w.receivers[i].key, TimedKey: w.receivers[i].timed, Directory: d, Conn: site.Receiver,
 			Attestation: w.receivers[i].result, Resolve: cfg.Resolve})
 		c.Members = append(c.Members, m)
 	}
@@ -131,7 +131,8 @@ type workshop struct {
 // machine is a key with what the appraiser says of it.
 type machine struct {
 	key    *identity.Private
-	result []byte // encoded attestation result
+	timed  *identity.TimedKey // nil for beacons
+	result []byte             // encoded attestation result
 }
 
 // key derives the key of a role and number from the secret.
@@ -184,12 +185,18 @@ func (w *workshop) admit(ctx context.Context, judge *attest.Appraiser, role iden
 	now := w.cfg.Now.UnixNano()
 	chip, nonce := identity.Hash("local chip", id[:]), identity.Hash("local nonce", id[:])
 	platform := attest.SimMachine{Root: w.simRoot, Measurement: measurement[:], TCB: 1, Machine: chip, NowUnixNS: func() int64 { return now }}
-	evidence, err := attest.Collect(ctx, platform, id, nonce)
+	m := machine{key: key}
+	if role == identity.RoleCore {
+		if m.timed, err = identity.NewTimedKey(nil); err != nil {
+			return machine{}, err
+		}
+	}
+	evidence, err := attest.Collect(ctx, platform, attest.Binding{Subject: id, TimedKey: m.timed.ID(), Nonce: nonce})
 	if err != nil {
 		return machine{}, err
 	}
-	result, err := judge.Appraise(evidence, attest.Want{Subject: id, Nonce: nonce, NowUnixNS: now})
-	return machine{key, result}, err
+	m.result, err = judge.Appraise(evidence, attest.Want{Subject: id, Nonce: nonce, NowUnixNS: now})
+	return m, err
 }
 
 // publish signs the directory and verifies it as everybody else will.

@@ -56,7 +56,7 @@ func world(t testing.TB, names ...string) *exchangetest.World {
 }
 
 func receiverOf(t testing.TB, w *exchangetest.World, name string) *receiver.Receiver {
-	return receiver.New(prober.Config{Key: exchangetest.Key(t, identity.RoleCore, name), Directory: w.Directory, Conn: socket(t),
+	return receiver.New(prober.Config{Key: exchangetest.Key(t, identity.RoleCore, name), TimedKey: exchangetest.TimedKey(t, "timed"), Directory: w.Directory, Conn: socket(t),
 		Attestation: []byte("receiver result"), Timeout: 5 * time.Second})
 }
 
@@ -189,7 +189,7 @@ func (s *slow) WriteTo(b []byte, to net.Addr) (int, error) {
 func TestBusy(t *testing.T) {
 	w := world(t, "a")
 	s := &slow{PacketConn: socket(t), writing: make(chan struct{}), let: make(chan struct{})}
-	r := receiver.New(prober.Config{Key: exchangetest.Key(t, identity.RoleCore, "receiver"), Directory: w.Directory, Conn: s, Attestation: []byte("result")})
+	r := receiver.New(prober.Config{Key: exchangetest.Key(t, identity.RoleCore, "receiver"), TimedKey: exchangetest.TimedKey(t, "timed"), Directory: w.Directory, Conn: s, Attestation: []byte("result")})
 	instruction := w.Challenge(t, r.Key().ID(), nil)
 	first := make(chan error)
 	go func() {
@@ -209,7 +209,7 @@ func TestBusy(t *testing.T) {
 // A beacon that is not there costs the proof, and says which.
 func TestNoAnswer(t *testing.T) {
 	w := exchangetest.New(t, time.Now(), exchangetest.Place{Name: "nowhere", At: earth.LatLon{Lat: 50, Lon: 8}, Address: socket(t).LocalAddr().String()})
-	r := receiver.New(prober.Config{Key: exchangetest.Key(t, identity.RoleCore, "receiver"), Directory: w.Directory, Conn: socket(t),
+	r := receiver.New(prober.Config{Key: exchangetest.Key(t, identity.RoleCore, "receiver"), TimedKey: exchangetest.TimedKey(t, "timed"), Directory: w.Directory, Conn: socket(t),
 		Attestation: []byte("result"), Timeout: 100 * time.Millisecond})
 	_, err := r.Measure(t.Context(), w.Challenge(t, r.Key().ID(), nil))
 	if !errors.Is(err, receiver.ErrNoAnswer) || !strings.Contains(err.Error(), "nowhere") {

@@ -32,7 +32,7 @@ func Ask(c *Core, entropy [32]byte) (grant.Question, error) {
 	return grant.Question{Core: c.Key.ID(), Claim: c.At, LockNonce: n, LockSeq: next.Usage().Seq}, nil
 }
 
-// Change alters a statement before beacon and core sign it.
+// Change alters a statement before its beacon signs it.
 type Change func(place string, st *statement.Statement)
 
 // Draft is an answer to a challenge before anybody has signed it.
@@ -73,7 +73,7 @@ func (s *Stage) Draft(c *Core, challenge []byte, at time.Time, changes ...Change
 			PositionMM: b.Position, PosUncMM: b.PosUncMM, DirectoryEpoch: s.Directory.Epoch, Domains: b.Domains,
 			StartUnixNS: now - 1000, EndUnixNS: now, RoundsSent: 32, RoundsOK: 30, RTTBeaconMinNS: rtt, RTTCoreMinNS: rtt,
 			RTTBeaconP10NS: rtt, RTTBeaconP50NS: rtt + 1000, RTTBeaconP90NS: rtt + 9000, TimerGranularityNS: 50, TimerErrorPPB: 1000,
-			PayloadLen: 64, BeaconResult: statement.HashResult(result), CoreResult: statement.HashResult(coreResult),
+			PayloadLen: 64, BeaconResult: statement.HashResult(result), CoreResult: statement.HashResult(coreResult), TimedKey: TimedKeyOf(c.Key.ID()),
 			NotAfterUnixNS: now + int64(time.Minute)}
 		for _, ch := range changes {
 			ch(b.Place, &st)
@@ -123,8 +123,7 @@ func (s *Stage) SignTogether(drafts []*Draft) ([][]identity.Envelope, error) {
 	return out, nil
 }
 
-// Assemble is the core's part: it countersigns what the beacons signed and seals
-// the proof.
+// Assemble is the core's part: it seals what the beacons signed as a proof.
 func (s *Stage) Assemble(d *Draft, signed []identity.Envelope) (proof []byte, hash [32]byte, err error) {
 	c := d.core
 	coreResult, err := s.Result(c.Key.ID(), c.Chip)
@@ -133,16 +132,12 @@ func (s *Stage) Assemble(d *Draft, signed []identity.Envelope) (proof []byte, ha
 	}
 	p := statement.Proof{Challenge: d.challenge, PreviousProof: c.Chain, MadeUnixNS: d.madeUnixNS, Results: [][]byte{coreResult}}
 	for i, e := range signed {
-		sig, err := c.Key.Sign(identity.TypeCountersign, e.Payload)
-		if err != nil {
-			return nil, hash, err
-		}
 		id := d.Statements[i].Beacon
 		result, err := s.Result(id, [32]byte(id))
 		if err != nil {
 			return nil, hash, err
 		}
-		p.Statements = append(p.Statements, statement.Countersigned{Statement: e, CoreSignature: sig})
+		p.Statements = append(p.Statements, e)
 		p.Results = append(p.Results, result)
 	}
 	return p.Seal(c.Key)

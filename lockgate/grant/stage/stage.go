@@ -161,6 +161,12 @@ func (s *Stage) NewCore(n uint64, at earth.LatLon, chip [32]byte) (*Core, error)
 	return &Core{Key: k, At: at, Chip: chip, Chain: statement.FirstProof(k.ID()), Lock: l}, nil
 }
 
+// TimedKeyOf names the timed key that a core would hold: nobody encapsulates to
+// it here.
+func TimedKeyOf(id identity.ID) identity.TimedKeyID {
+	return identity.TimedKeyID(identity.Hash("stage timed key", id[:]))
+}
+
 // Result is a signed attestation result about a machine of the simulated
 // platform.
 func (s *Stage) Result(subject identity.ID, chip [32]byte) ([]byte, error) {
@@ -173,7 +179,7 @@ func (s *Stage) Result(subject identity.ID, chip [32]byte) ([]byte, error) {
 	nonce := [32]byte{1}
 	now := s.at.UnixNano()
 	m := attest.SimMachine{Root: s.simRoot, Measurement: []byte{1}, TCB: 1, Machine: chip, NowUnixNS: func() int64 { return now }}
-	ev, err := attest.Collect(context.Background(), m, subject, nonce)
+	ev, err := attest.Collect(context.Background(), m, attest.Binding{Subject: subject, TimedKey: TimedKeyOf(subject), Nonce: nonce})
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ var Decisions = []string{policy.RuleValid, policy.RuleWindow, policy.RuleHours, 
 	policy.RuleVerdict, policy.RuleVeto, policy.RuleUnits, policy.RuleReport, grant.RefusedRevoked, grant.RefusedFork, grant.RefusedProof,
 	grant.RefusedAttestation, grant.RefusedLife, grant.RefusedBudget, grant.RefusedTenantBudget, grant.RefusedPolicyBudget,
 	grant.RefusedFleetBudget, grant.RefusedBurn, grant.RefusedSequence, grant.RefusedBeaconSig,
-	grant.RefusedCountersign, grant.RefusedProofSig, grant.RefusedChallenge, grant.RefusedStatement, grant.RefusedStale, grant.RefusedMismatch,
+	grant.RefusedTimedKey, grant.RefusedProofSig, grant.RefusedChallenge, grant.RefusedStatement, grant.RefusedStale, grant.RefusedMismatch,
 	grant.RefusedPosition, grant.RefusedQuarantine, grant.RefusedStranger, grant.RefusedResults, grant.RefusedRounds, grant.RefusedDuplicate,
 	grant.RefusedCore, grant.RefusedRecent, grant.RefusedExpired, grant.RefusedGate, grant.RefusedDirectory, grant.RefusedPolicyHash, grant.RefusedEpoch}
 
