@@ -13,7 +13,7 @@ import (
 var ErrTwoMachines = errors.New("core attested on two machines within one proof")
 
 // ErrTimedKey reports statements about a key that no attested process holds: whoever answered had the core's identity, not its machine.
-var ErrTimedKey = errors.New("beacons timed another key than the one that the core's machine attests")
+var ErrTimedKey = errors.New("timed key is not the one that the core's machine attests")
 
 // ProofResults is what the attestation results of a verified proof amount to.
 type ProofResults struct {

@@ -123,3 +123,38 @@ func TestProofResults(t *testing.T) {
 		t.Error("no proof:", err)
 	}
 }
+
+// TestVouched: a beacon encapsulates to a core's timed key when an appraiser of its directory vouches for this key of this core, for this
+// constellation, now. Which code runs, sim included, is for the gate to say.
+func TestVouched(t *testing.T) {
+	d := constellation(t)
+	core := key(t, identity.RoleCore, 1).ID()
+	good := affirm(t, d, core, machine(t, attesttest.Variation{}))
+	vouched := attest.Vouched("test")
+	for range 2 { // the second time by memory
+		if err := vouched(d, core, timedKey, good, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flipped := append([]byte{}, good...)
+	flipped[len(flipped)-1] ^= 1
+	for name, c := range map[string]struct {
+		err  error
+		want error
+	}{
+		"another core":          {vouched(d, identity.ID{9}, timedKey, good, now), attest.ErrSubject},
+		"another timed key":     {vouched(d, core, identity.TimedKeyID{6}, good, now), attest.ErrTimedKey},
+		"no timed key":          {vouched(d, core, identity.TimedKeyID{}, good, now), attest.ErrTimedKey},
+		"expired":               {vouched(d, core, timedKey, good, now+3601*second), attest.ErrResultExpired},
+		"flipped":               {vouched(d, core, timedKey, flipped, now), attest.ErrResultSignature},
+		"no result":             {vouched(d, core, timedKey, []byte("core result"), now), attest.ErrResult},
+		"another constellation": {attest.Vouched("prod")(d, core, timedKey, good, now), attest.ErrAudience},
+		"no directory":          {vouched(nil, core, timedKey, good, now), attest.ErrDirectory},
+		"a beacon's, which names none": {vouched(d, core, identity.TimedKeyID{},
+			affirmStart(t, d, attest.Binding{Subject: core, Nonce: nonce}, machine(t, attesttest.Variation{})), now), attest.ErrTimedKey},
+	} {
+		if !errors.Is(c.err, c.want) {
+			t.Errorf("%s: got %v, want %v", name, c.err, c.want)
+		}
+	}
+}

@@ -149,7 +149,7 @@ func (w *world) coreSide(ctx context.Context, h *host, mode exchange.Mode, addre
 	}
 	core, err := exchange.NewCore(exchange.CoreConfig{
 		Key: w.core, TimedKey: w.timed, Directory: w.directory, Beacon: w.only().ID(), UnixNS: time.Now().UnixNano(), Quality: h.clock.Quality(), Mode: mode,
-		Challenge: w.letter.Challenge, Asked: w.asked, Previous: statement.FirstProof(w.core.ID()), Attestation: statement.HashResult(coreResult),
+		Challenge: w.letter.Challenge, Asked: w.asked, Previous: statement.FirstProof(w.core.ID()), Attestation: coreResult,
 		Binding: ch.Binding, ChannelKey: ch.Key, Random: rand.Reader,
 	})
 	if err != nil {

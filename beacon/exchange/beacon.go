@@ -40,6 +40,9 @@ type BeaconConfig struct {
 	Before *directory.Directory
 	// UnixNS is the wall clock at the opening, nanoseconds since 1970, for the challenge's validity.
 	UnixNS int64
+	// Appraised is asked, once the core has proven who it is, whether an appraiser vouches for its timed key: an error ends the
+	// exchange. Nil asks nobody, and the gate alone judges.
+	Appraised func(core identity.ID, timed identity.TimedKeyID, result []byte) error
 	// Admit is asked once the core has proven who it is and before the beacon encapsulates and signs; an error (ErrBusy,
 	// ErrQuota) ends the exchange. Asking earlier would let anybody use up a core's quota in its name. Nil admits all.
 	Admit func(core identity.ID) error
@@ -249,7 +252,8 @@ func (b *Beacon) message(now stamp.Instant, msg []byte) (Output, error) {
 }
 
 // open checks Init and answers Accept. The order is: form, addressee, channel, challenge by look (all comparisons), challenge by
-// signature, the core's key, the core's signature, its timed key, room, encapsulation.
+// signature, the core's key, the core's signature, its timed key and
+// what an appraiser says of it, room, encapsulation.
 func (b *Beacon) open(now stamp.Instant, body []byte) (Output, error) {
 	var env identity.Envelope
 	if err := decode(KindInit, body, &env); err != nil {
@@ -273,6 +277,11 @@ func (b *Beacon) open(now stamp.Instant, body []byte) (Output, error) {
 	}
 	if b.located, err = identity.ParseTimedPublic(b.init.TimedKey); err != nil {
 		return Output{}, fmt.Errorf("%w: %w", ErrTimedKey, err)
+	}
+	if b.cfg.Appraised != nil {
+		if err := b.cfg.Appraised(b.core.ID(), b.located.ID(), b.init.Attestation); err != nil {
+			return Output{}, fmt.Errorf("%w: %w", ErrCoreResult, err)
+		}
 	}
 	if b.cfg.Admit != nil {
 		if err := b.cfg.Admit(b.core.ID()); err != nil {
@@ -299,8 +308,10 @@ func (b *Beacon) openCheaply(env identity.Envelope) (identity.Envelope, error) {
 		return env, fmt.Errorf("%w: unknown answering mode %d", ErrMalformed, in.Mode)
 	case !in.Carrier.valid():
 		return env, fmt.Errorf("%w: unknown carrier %d", ErrMalformed, in.Carrier)
-	case in.Previous == [32]byte{} || in.Attestation == [32]byte{}:
-		return env, fmt.Errorf("%w: hash of the previous proof or of the attestation result missing", ErrMalformed)
+	case in.Previous == [32]byte{}:
+		return env, fmt.Errorf("%w: hash of the previous proof missing", ErrMalformed)
+	case len(in.Attestation) == 0 || len(in.Attestation) > MaxCoreResult:
+		return env, fmt.Errorf("%w: attestation result of %d bytes, it must have 1 to %d", ErrMalformed, len(in.Attestation), MaxCoreResult)
 	}
 	if err := in.quality().Validate(); err != nil {
 		return env, fmt.Errorf("%w: %w", ErrMalformed, err)

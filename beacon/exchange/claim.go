@@ -48,7 +48,7 @@ func (v *view) statement() statement.Statement {
 		RoundsSent: uint64(v.sent), RoundsOK: uint64(len(v.rounds)),
 		RTTBeaconMinNS: beacon.min, RTTCoreMinNS: coreNS,
 		RTTBeaconP10NS: beacon.p10, RTTBeaconP50NS: beacon.p50, RTTBeaconP90NS: beacon.p90,
-		PayloadLen: PacketSize, BeaconResult: v.attestation, CoreResult: v.init.Attestation,
+		PayloadLen: PacketSize, BeaconResult: v.attestation, CoreResult: statement.HashResult(v.init.Attestation),
 		TimedKey: v.timed,
 	}
 }

@@ -54,7 +54,7 @@ type CoreConfig struct {
 	Challenge   []byte              // the gate's envelope, as it came
 	Asked       statement.Asked     // the same, verified; it names this core and the beacon
 	Previous    [32]byte            // hash of this core's previous proof, or statement.FirstProof; never zero
-	Attestation [32]byte            // hash of this core's attestation result (statement.HashResult); never zero
+	Attestation []byte              // this core's encoded attestation result, which names the timed key; 1 byte to MaxCoreResult
 	Roots       *identity.RootCache // of beacons' batch signatures; may be nil
 
 	// Binding and ChannelKey are the exporter values of the channel under ExporterBinding and ExporterKey.
@@ -111,8 +111,11 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 	if cfg.Random == nil || !cfg.Mode.Valid() || len(cfg.Challenge) == 0 || cfg.Step < 0 || cfg.UnixNS <= 0 {
 		return nil, fmt.Errorf("%w: randomness, answering mode, challenge, step or time missing", ErrConfig)
 	}
-	if cfg.Previous == [32]byte{} || cfg.Attestation == [32]byte{} {
-		return nil, fmt.Errorf("%w: hash of the previous proof or of the attestation result missing", ErrConfig)
+	if cfg.Previous == [32]byte{} {
+		return nil, fmt.Errorf("%w: hash of the previous proof missing", ErrConfig)
+	}
+	if len(cfg.Attestation) == 0 || len(cfg.Attestation) > MaxCoreResult {
+		return nil, fmt.Errorf("%w: attestation result of %d bytes, it must have 1 to %d", ErrConfig, len(cfg.Attestation), MaxCoreResult)
 	}
 	if cfg.Asked.Core() != cfg.Key.ID() {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, ErrOtherCore)

@@ -17,6 +17,7 @@ var (
 	ErrCoreKey       = errors.New("core's public key is malformed, not a core's, or not the signer's")
 	ErrInitSignature = errors.New("core's signature of the opening does not verify")
 	ErrTimedKey      = errors.New("core's timed key is malformed")
+	ErrCoreResult    = errors.New("core's attestation result does not vouch for its timed key")
 )
 
 // Why a core refuses the beacon's acceptance.

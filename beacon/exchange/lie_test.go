@@ -357,3 +357,36 @@ func swapChallenge(p *pair, challenge []byte) func(bool, []byte) []byte {
 		return resign(p.t.(testing.TB), p.coreKey, msg, KindInit, identity.TypeInit, func(b *initBody) { b.Challenge = challenge })
 	}
 }
+
+// TestBeaconLooksAtTheCoresResult: the beacon's people say whether an appraiser vouches for the timed key, before anything is encapsulated.
+func TestBeaconLooksAtTheCoresResult(t *testing.T) {
+	no := errors.New("nobody vouches")
+	for _, c := range []struct {
+		name   string
+		answer error
+	}{{"vouched for", nil}, {"not vouched for", no}} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPair(t)
+			asked := 0
+			p.beaconCfg.Appraised = func(core identity.ID, timed identity.TimedKeyID, result []byte) error {
+				asked++
+				if core != p.coreKey.ID() || timed != p.coreCfg.TimedKey.ID() || string(result) != coreResultText {
+					t.Errorf("asked about %s, %s, %q", core, timed, result)
+				}
+				return c.answer
+			}
+			p.run()
+			if asked != 1 {
+				t.Errorf("asked %d times", asked)
+			}
+			if c.answer == nil {
+				p.bothDone()
+				return
+			}
+			refusedFor(t, p.errB, ErrCoreResult)
+			if !errors.Is(p.errB, no) || p.beacon.digests.accept != [32]byte{} {
+				t.Error("the beacon went on:", p.errB)
+			}
+		})
+	}
+}

@@ -34,6 +34,9 @@ var maxBody = map[Kind]int{
 	KindAsk: 64, KindEvidence: MaxEvidence + statement.MaxResultSize + MaxShared*34 + 64,
 }
 
+// MaxCoreResult is the size in bytes of the largest attestation result that a core can present in Init.
+const MaxCoreResult = 20 << 10
+
 // HeadSize is the size of a message's head: kind (1), length of the body (4, big-endian).
 const HeadSize = 5
 
@@ -98,7 +101,7 @@ type initBody struct {
 	SeedCommit    [32]byte    `cbor:"6,keyasint"`
 	Binding       [32]byte    `cbor:"7,keyasint"` // exporter value of the channel
 	Previous      [32]byte    `cbor:"8,keyasint"` // hash of the core's previous proof
-	Attestation   [32]byte    `cbor:"9,keyasint"` // hash of the core's attestation result
+	Attestation   []byte      `cbor:"9,keyasint"` // the core's attestation result
 	GranularityNS uint64      `cbor:"10,keyasint"`
 	ErrPPB        uint32      `cbor:"11,keyasint"`
 	Mode          Mode        `cbor:"12,keyasint"` // the core's answering loop

@@ -147,7 +147,7 @@ func newPair(t exchangetest.TB) *pair {
 	p.coreCfg = CoreConfig{
 		Key: p.coreKey, TimedKey: exchangetest.TimedKey(t, "core"), Directory: p.world.Directory, Beacon: p.world.Beacons[0].ID(), UnixNS: epochNS,
 		Quality: fine, Mode: ModeBlocking, Carrier: CarrierPackets,
-		Challenge: p.challenge, Asked: shared.asked, Previous: [32]byte{3}, Attestation: statement.HashResult([]byte(coreResultText)),
+		Challenge: p.challenge, Asked: shared.asked, Previous: [32]byte{3}, Attestation: []byte(coreResultText),
 		Binding: [32]byte{1}, ChannelKey: [32]byte{2}, Random: exchangetest.NewRandom(2),
 	}
 	return p

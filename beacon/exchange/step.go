@@ -105,7 +105,7 @@ var refusals = []struct {
 }{
 	{1, ErrMalformed}, {2, ErrUnexpected}, {3, ErrDeadline}, {4, ErrTooFewRounds},
 	{10, ErrChallenge}, {11, ErrNotCommittee}, {12, ErrOtherCore}, {13, ErrExpired}, {14, ErrUnknownGate}, {15, ErrRoundsAsked},
-	{16, ErrWrongBeacon}, {17, ErrBinding}, {18, ErrInitSignature}, {19, ErrCoreKey}, {20, ErrSuite}, {23, ErrCarrier}, {24, ErrTimedKey},
+	{16, ErrWrongBeacon}, {17, ErrBinding}, {18, ErrInitSignature}, {19, ErrCoreKey}, {20, ErrSuite}, {23, ErrCarrier}, {24, ErrTimedKey}, {25, ErrCoreResult},
 	{21, ErrTimes}, {22, ErrSeed}, {30, ErrBusy}, {31, ErrQuota}, {32, ErrClosing},
 }
 

@@ -38,7 +38,8 @@ type Config struct {
 	// Socket is given instead of Conn when rounds have a socket of their own (timing.Listen); it is not closed, and its stamps
 	// must come from Clock.
 	Socket timing.Socket
-	// Attestation is this core's encoded attestation result; statements name its hash.
+	// Attestation is this core's encoded attestation result, at most exchange.MaxCoreResult bytes; beacons look at it, statements name
+	// its hash.
 	Attestation []byte
 	// Appraise, if given, looks at every beacon before it is let near the stopwatch: each is asked for evidence that answers a nonce of
 	// this core and channel, and an error ends that beacon's exchange before it opens, as ErrAppraisal. It is called once for each
@@ -162,8 +163,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("%w: the timed key is missing", ErrConfig)
 	case (c.Conn == nil) == (c.Socket == nil) || !c.Directory.Verified():
 		return c, fmt.Errorf("%w: one socket and a verified directory are needed", ErrConfig)
-	case len(c.Attestation) == 0:
-		return c, fmt.Errorf("%w: the attestation result is missing", ErrConfig)
+	case len(c.Attestation) == 0 || len(c.Attestation) > exchange.MaxCoreResult:
+		return c, fmt.Errorf("%w: an attestation result of 1 to %d bytes is needed, this one has %d", ErrConfig, exchange.MaxCoreResult, len(c.Attestation))
 	case c.Timeout < 0 || c.Parallel < 0:
 		return c, fmt.Errorf("%w: time-out and parallelism must not be negative", ErrConfig)
 	}
@@ -444,7 +445,7 @@ func (r *run) machine(beacon directory.Beacon, ch channel.Channel, path exchange
 	return exchange.CoreConfig{
 		Key: r.Key, TimedKey: r.TimedKey, Directory: r.Directory, Beacon: beacon.ID(), UnixNS: r.Now().UnixNano(),
 		Quality: r.Clock.Quality(), Mode: r.Mode, Carrier: carrier,
-		Challenge: r.envelope, Asked: r.asked, Previous: r.PreviousProof, Attestation: statement.HashResult(r.Attestation), Roots: r.Roots,
+		Challenge: r.envelope, Asked: r.asked, Previous: r.PreviousProof, Attestation: r.Attestation, Roots: r.Roots,
 		Binding: ch.Binding, ChannelKey: ch.Key, Random: r.Random,
 	}
 }

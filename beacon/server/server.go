@@ -44,6 +44,9 @@ type Config struct {
 	// Evidence makes evidence of this machine for a nonce, for cores that ask for it before they let themselves be timed; nil: there
 	// is none to show. It is called from one goroutine, never while holding up a timed round.
 	Evidence func(ctx context.Context, nonce [32]byte) ([]byte, error)
+	// Appraised is asked about each core that opens an exchange, by the directory and at the time of the exchange: an error refuses it.
+	// Nil asks nobody, and gates alone judge the results of cores.
+	Appraised func(d *directory.Directory, core identity.ID, timed identity.TimedKeyID, result []byte, nowUnixNS int64) error
 	// Validity is how long a statement is valid after its exchange; 0 means an hour.
 	Validity time.Duration
 
@@ -387,12 +390,18 @@ func (p *eitherPort) release() {
 
 // machine is the configuration of one exchange.
 func (s *Server) machine(ctx context.Context, conn *quic.Conn, ch channel.Channel, path exchange.PathKind, admit func(identity.ID) error) exchange.BeaconConfig {
-	opened, seat, result := conn.RemoteAddr().String(), s.seat.Load(), s.result.Load()
+	opened, seat, result, now := conn.RemoteAddr().String(), s.seat.Load(), s.result.Load(), s.cfg.Now().UnixNano()
+	var appraised func(identity.ID, identity.TimedKeyID, []byte) error
+	if s.cfg.Appraised != nil {
+		appraised = func(core identity.ID, timed identity.TimedKeyID, presented []byte) error {
+			return s.cfg.Appraised(seat.directory, core, timed, presented, now)
+		}
+	}
 	return exchange.BeaconConfig{
 		Key: s.cfg.Key, Limits: s.cfg.Limits, Quality: s.cfg.Clock.Quality(), Path: path,
 		Datagrams: conn.ConnectionState().SupportsDatagrams.Remote,
 		Binding:   ch.Binding, ChannelKey: ch.Key, Random: s.cfg.Random,
-		Directory: seat.directory, Before: seat.before, UnixNS: s.cfg.Now().UnixNano(), Admit: admit,
+		Directory: seat.directory, Before: seat.before, UnixNS: now, Appraised: appraised, Admit: admit,
 		Attestation: result.encoded, ClockAttested: result.clock, Validity: s.cfg.Validity,
 		Seal: func(t identity.ObjectType, payload []byte) (identity.Envelope, error) {
 			if t == identity.TypeAccept {

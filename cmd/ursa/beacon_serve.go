@@ -212,7 +212,7 @@ func (b *beaconDaemon) begin(ctx context.Context) error {
 		return err
 	}
 	b.server, err = server.New(server.Config{Key: b.key, Directory: b.in, Attestation: encoded, ClockAttested: b.passport.clockAttested(),
-		Evidence: b.passport.evidence(), Clock: b.clock, Path: b.socket.serverPath(), Drain: b.o.drain, Log: b.log})
+		Evidence: b.passport.evidence(), Appraised: attest.Vouched(b.trust.Constellation), Clock: b.clock, Path: b.socket.serverPath(), Drain: b.o.drain, Log: b.log})
 	if errors.Is(err, server.ErrUnlisted) {
 		return fmt.Errorf("%w: the directory's signers have to put %s in", err, filepath.Join(b.o.dir, beaconPublicName))
 	}

@@ -38,7 +38,7 @@ func TestPassport(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, now := context.Background(), time.Now()
-	p, err := (&passportFlags{simDir: simDir}).open(ctx, key.ID())
+	p, err := (&passportFlags{simDir: simDir}).open(ctx, key.ID(), identity.TimedKeyID{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestPassport(t *testing.T) {
 	if err := os.WriteFile(file, first, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	q, err := (&passportFlags{file: file}).open(ctx, key.ID())
+	q, err := (&passportFlags{file: file}).open(ctx, key.ID(), identity.TimedKeyID{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,8 +77,57 @@ func TestPassport(t *testing.T) {
 	if _, _, err := q.current(ctx, now.Add(61*time.Minute)); !errors.Is(err, errPassportExpired) {
 		t.Error("an expired result is read", err)
 	}
-	if _, err := (&passportFlags{file: file}).open(ctx, identity.ID{1}); !errors.Is(err, errPassportSubject) {
+	if _, err := (&passportFlags{file: file}).open(ctx, identity.ID{1}, identity.TimedKeyID{}); !errors.Is(err, errPassportSubject) {
 		t.Error("another key's result", err)
+	}
+}
+
+// A core's result that people carry is waited for until it names the timed key of this start, and says which key that is.
+func TestPassportByHand(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	simDir, file := filepath.Join(dir, "sim"), filepath.Join(dir, "result")
+	if _, _, err := newSim(simDir, "test"); err != nil {
+		t.Fatal(err)
+	}
+	sim, err := openSim(simDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := identity.FromSeed(identity.RoleCore, [identity.SeedSize]byte{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	deliver := func(timed identity.TimedKeyID) {
+		b, err := sim.admit(t.Context(), key.ID(), timed, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := writeWhole(file, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deliver(identity.TimedKeyID{}) // as of a time when there was no process
+	p, err := (&passportFlags{file: file}).openCore(t.Context(), dir, key, identity.TimedKeyID{3}, func(told string) {
+		name, err := os.ReadFile(filepath.Join(dir, timedKeyName))
+		if err != nil || !strings.Contains(told, strings.TrimSpace(string(name))) || !strings.Contains(told, file) {
+			t.Errorf("%q, %q: %v", told, name, err)
+		}
+		timed, err := identity.ParseTimedKeyID(strings.TrimSpace(string(name)))
+		if err != nil {
+			t.Error(err)
+		}
+		deliver(timed)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, r, err := p.current(t.Context(), time.Now()); err != nil || r.TimedKey != (identity.TimedKeyID{3}) {
+		t.Error(r.TimedKey, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := (&passportFlags{file: file}).openCore(ctx, dir, key, identity.TimedKeyID{4}, func(string) { cancel() }); !errors.Is(err, context.Canceled) {
+		t.Error("the result of an earlier start is used:", err)
 	}
 }
 

@@ -20,6 +20,9 @@ import (
 // receiverKeyName is the key with which a beacon's receiver answers other beacons; it is made when it is first needed.
 const receiverKeyName = "receiver.key"
 
+// receiverTimedName names the receiver's timed key, for those who carry results by hand.
+const receiverTimedName = "receiver-timed-key"
+
 // receiverFlags open the asking half of a beacon.
 type receiverFlags struct{ listen, result string }
 
@@ -44,8 +47,13 @@ func (b *beaconDaemon) openReceiver(ctx context.Context, protect identity.Protec
 	if err != nil {
 		return nil, err
 	}
-	passport, err := (&passportFlags{file: b.o.receiver.result, simDir: b.o.passport.simDir}).open(ctx, key.ID())
-	if err != nil {
+	if err := writeWhole(filepath.Join(b.o.dir, receiverTimedName), []byte(timed.ID().String()+"\n"), 0o644); err != nil {
+		return nil, err
+	}
+	passport, err := (&passportFlags{file: b.o.receiver.result, simDir: b.o.passport.simDir}).open(ctx, key.ID(), timed.ID())
+	if passport.awaited(err) {
+		b.log.Warn("receiver waits for a result about its timed key", "file", b.o.receiver.result, "timed_key", timed.ID().String())
+	} else if err != nil {
 		return nil, fmt.Errorf("--receiver: %w", err)
 	}
 	card, err := receiver.Card(b.key, key.Public())

@@ -166,15 +166,16 @@ func (p *passportFlags) check() error {
 	return nil
 }
 
-// open is for keys without a machine of their own: results come from a file, or from the simulated platform.
-func (p *passportFlags) open(ctx context.Context, id identity.ID) (*passport, error) {
+// open is for keys without a machine of their own: results come from a file, or from the simulated platform. The passport is there also
+// when awaited says that its first result has still to come.
+func (p *passportFlags) open(ctx context.Context, id identity.ID, timed identity.TimedKeyID) (*passport, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
 	if p.machine.platform != "" {
 		return nil, usagef("--attest %s cannot be used here: use --attest-result FILE", p.machine.platform)
 	}
-	return p.begin(ctx, &passport{id: id, file: p.file})
+	return p.begin(ctx, &passport{id: id, timed: timed, file: p.file})
 }
 
 // openBeacon measures a beacon's program, clock source and configured position, if this machine attests.
@@ -201,7 +202,7 @@ func (p *passportFlags) openCore(ctx context.Context, dir string, key *identity.
 	}
 	for first := true; ; first = false {
 		_, err := p.begin(ctx, out)
-		if p.file == "" || !errors.Is(err, errPassportTimed) && !errors.Is(err, fs.ErrNotExist) {
+		if !out.awaited(err) {
 			return out, err
 		}
 		if first {
@@ -242,6 +243,12 @@ func (p *passportFlags) begin(ctx context.Context, out *passport) (*passport, er
 	}
 	_, _, err := out.current(ctx, time.Now())
 	return out, err
+}
+
+// awaited says whether an error means that a result which people carry by hand has still to come: it is about the timed key that this
+// process drew a moment ago.
+func (p *passport) awaited(err error) bool {
+	return p != nil && p.file != "" && (errors.Is(err, errPassportTimed) || !p.timed.IsZero() && errors.Is(err, fs.ErrNotExist))
 }
 
 // close closes the way to the machine's TPM.

@@ -111,7 +111,7 @@ func (h *Hasty) exchange(ctx context.Context, transport *quic.Transport, port *t
 	}
 	machine, err := exchange.NewCore(exchange.CoreConfig{Key: h.Config.Key, TimedKey: h.Config.TimedKey, Directory: h.Config.Directory, Beacon: id, UnixNS: time.Now().UnixNano(),
 		Quality: h.Config.Clock.Quality(), Mode: exchange.ModeBlocking, Carrier: exchange.CarrierPackets, Challenge: challenge, Asked: asked,
-		Previous: previous, Attestation: statement.HashResult(h.Config.Attestation), Binding: ch.Binding, ChannelKey: ch.Key, Random: own})
+		Previous: previous, Attestation: h.Config.Attestation, Binding: ch.Binding, ChannelKey: ch.Key, Random: own})
 	if err != nil {
 		return prober.Answer{}, err
 	}

@@ -150,7 +150,7 @@ func (b *Box) serveBeacons() error {
 	var running sync.WaitGroup
 	b.onClose(func() { cancel(); running.Wait() })
 	for i, conn := range b.beacons {
-		cfg := server.Config{Key: b.made.Beacons[i].Key, Directory: b.made.Directory, Attestation: b.made.Beacons[i].Result,
+		cfg := server.Config{Key: b.made.Beacons[i].Key, Directory: b.made.Directory, Attestation: b.made.Beacons[i].Result, Appraised: attest.Vouched(Audience),
 			Clock: b.cfg.Clock, Limits: limits(), Drain: time.Millisecond, Evidence: b.made.Beacons[i].Evidence()}
 		if b.cfg.Scene.Attack == adversary.LyingBeacon && i == liar {
 			clock, err := b.slowClock()

@@ -431,7 +431,7 @@ func (w *walk) ask(ctx context.Context, h *host) error {
 	core, err := exchange.NewCore(exchange.CoreConfig{
 		Key: w.core, TimedKey: w.timed, Directory: w.world.Directory, Beacon: w.world.Beacons[0].ID(), UnixNS: time.Now().UnixNano(),
 		Quality: w.clock.Quality(), Mode: exchange.ModeBlocking, Step: w.limits.Step, Challenge: challenge, Asked: asked,
-		Previous: statement.FirstProof(w.core.ID()), Attestation: statement.HashResult([]byte("core result")),
+		Previous: statement.FirstProof(w.core.ID()), Attestation: []byte("core result"),
 		Binding: ch.Binding, ChannelKey: ch.Key, Random: rand.Reader,
 	})
 	if err != nil {

@@ -94,7 +94,7 @@ func (c *cast) exchange(t testing.TB, w *world.World, beacon, core world.Place, 
 	}
 	k, err := exchange.NewCore(exchange.CoreConfig{Key: c.core, TimedKey: exchangetest.TimedKey(t, "timed"), Directory: c.world.Directory, Beacon: c.world.Beacons[0].ID(), UnixNS: epochNS,
 		Quality: m.Quality(), Mode: exchange.ModeBlocking, Carrier: exchange.CarrierPackets, Challenge: c.challenge, Asked: c.asked, Step: time.Minute,
-		Previous: [32]byte{3}, Attestation: [32]byte{4}, Binding: [32]byte{1}, ChannelKey: [32]byte{2}, Random: exchangetest.NewRandom(2*n + 1)})
+		Previous: [32]byte{3}, Attestation: []byte("core result"), Binding: [32]byte{1}, ChannelKey: [32]byte{2}, Random: exchangetest.NewRandom(2*n + 1)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ursa-virtual/ursa/beacon/attest"
 	"github.com/ursa-virtual/ursa/beacon/exchange"
 	"github.com/ursa-virtual/ursa/beacon/server"
 	"github.com/ursa-virtual/ursa/beacon/timing"
@@ -55,6 +56,7 @@ type Config struct {
 	Dir      string // of the gate's store
 
 	Beacons []BeaconSpec
+	Lenient bool // beacons look at no core's attestation result, as those would that work with a thief
 	Cores   []CoreSpec
 	Gate    world.Place
 	Policy  func(attested []directory.Expectation) policy.Policy
@@ -192,8 +194,11 @@ func (s *Stage) placeBeacons() ([]Site, error) {
 
 // serve starts a beacon's daemon on an endpoint.
 func (s *Stage) serve(conn *fabric.Endpoint, m Machine, clock stamp.Clock) (*server.Server, error) {
-	srv, err := server.New(server.Config{Key: m.Key, Directory: s.Made.Directory, Attestation: m.Result, Clock: clock,
-		Limits: s.cfg.Limits, Drain: time.Millisecond})
+	cfg := server.Config{Key: m.Key, Directory: s.Made.Directory, Attestation: m.Result, Clock: clock, Limits: s.cfg.Limits, Drain: time.Millisecond}
+	if !s.cfg.Lenient {
+		cfg.Appraised = attest.Vouched(Audience)
+	}
+	srv, err := server.New(cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -136,6 +136,7 @@ func (p *play) open(ctx context.Context, dir string) (err error) {
 	for _, c := range p.cores {
 		cfg.Cores = append(cfg.Cores, stage.CoreSpec{Name: c.name, Claim: p.world.Host(p.places[c.claims], c.name),
 			Stands: p.world.Host(p.places[c.place], c.name), CloneOf: c.clones, Stolen: c.stolen})
+		cfg.Lenient = cfg.Lenient || c.stolen
 	}
 	if p.stage, err = stage.Start(ctx, cfg); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrStory, p.File, err)
