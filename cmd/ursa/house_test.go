@@ -88,6 +88,7 @@ func TestLeaves(t *testing.T) {
 var pure = map[string]string{
 	"topology/earth":            "geometry has one answer",
 	"topology/atlas":            "a region means the same to the gate and to its auditor; files are handed in",
+	"topology/spell":            "the same slip gets the same advice",
 	"topology/directory":        "an auditor verifies yesterday's directory with yesterday's time",
 	"beacon/statement":          "a proof is judged offline, years later, at a time handed in",
 	"beacon/exchange":           "time is what it measures: `now` comes in with each event, or the clock rule could be bypassed",

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/ursa-virtual/ursa/topology/spell"
 )
 
 // position is where something stands in a file.
@@ -177,15 +179,11 @@ func names(fields []field) string {
 
 // hint finds the field that was probably meant.
 func hint(word string, fields []field) string {
-	best, least := "", 3
-	if len(word) <= 40 {
-		for _, f := range fields {
-			if d := editDistance(word, f.name); d < least {
-				best, least = f.name, d
-			}
-		}
+	list := make([]string, len(fields))
+	for i, f := range fields {
+		list[i] = f.name
 	}
-	if best != "" {
+	if best := spell.Nearest(word, 2, list); best != "" {
 		return fmt.Sprintf(": did you mean %s?", best)
 	}
 	return ": the fields are " + names(fields)

@@ -8,6 +8,8 @@ import (
 	"unicode"
 
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/ursa-virtual/ursa/topology/spell"
 )
 
 // Errors of Find.
@@ -94,13 +96,14 @@ func (w *World) suggest(name string) []string {
 		distance, size int
 	}
 	var near []candidate
+	most := max(1, len(typed)/3)
 	for _, p := range w.places {
 		key := fold(p.Name)
-		d := editDistance(typed, key)
+		d := spell.Distance(typed, key, most)
 		if strings.HasPrefix(key, typed) {
 			d = 1
 		}
-		if d <= max(1, len(typed)/3) {
+		if d <= most {
 			near = append(near, candidate{p.Name, d, p.Population})
 		}
 	}
@@ -117,32 +120,4 @@ func (w *World) suggest(name string) []string {
 		}
 	}
 	return names
-}
-
-// editDistance counts the letters to insert, delete, replace or swap with a neighbour that turn a into b (optimal string
-// alignment).
-func editDistance(a, b string) int {
-	x, y := []rune(a), []rune(b)
-	rows := make([][]int, len(x)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(y)+1)
-		rows[i][0] = i
-	}
-	for j := range y {
-		rows[0][j+1] = j + 1
-	}
-	for i := range x {
-		for j := range y {
-			cost := 1
-			if x[i] == y[j] {
-				cost = 0
-			}
-			d := min(rows[i][j]+cost, rows[i][j+1]+1, rows[i+1][j]+1)
-			if i > 0 && j > 0 && x[i] == y[j-1] && x[i-1] == y[j] {
-				d = min(d, rows[i-1][j-1]+1)
-			}
-			rows[i+1][j+1] = d
-		}
-	}
-	return rows[len(x)][len(y)]
 }

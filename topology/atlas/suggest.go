@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+
+	"github.com/ursa-virtual/ursa/topology/spell"
 )
 
 // known says whether a name in upper case is a country, a subdivision, a union, LAND or SEA.
@@ -58,7 +60,7 @@ func (w *world) nearest(name string) []string {
 	}
 	var found []guess
 	try := func(candidate string) {
-		if d := editDistance(name, candidate, most); d <= most {
+		if d := spell.Distance(name, candidate, most); d <= most {
 			found = append(found, guess{candidate, d})
 		}
 	}
@@ -96,30 +98,4 @@ func sameStart(a, b string) int {
 		n++
 	}
 	return n
-}
-
-// editDistance is Levenshtein's, with the transposition of neighbours as one error, or anything above most when it is above.
-func editDistance(a, b string, most int) int {
-	if d := len(a) - len(b); d > most || -d > most {
-		return most + 1
-	}
-	older, old, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range old {
-		old[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(old[j]+1, row[j-1]+1, old[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], older[j-2]+1)
-			}
-		}
-		older, old, row = old, row, older
-	}
-	return old[len(b)]
 }

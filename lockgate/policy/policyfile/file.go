@@ -21,6 +21,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/ursa-virtual/ursa/lockgate/policy"
+	"github.com/ursa-virtual/ursa/topology/spell"
 )
 
 // MaxSize is the most bytes that a file may have.
@@ -232,41 +233,12 @@ func entryOf(list *yaml.Node, name, text string) *yaml.Node {
 
 // hint finds the field that was probably meant.
 func hint(word string) string {
-	best, least := "", 3
-	if len(word) > 64 {
-		word = "" // no slip of the pen
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.name
 	}
-	for _, f := range fields {
-		if d := distance(word, f.name); d < least {
-			best, least = f.name, d
-		}
+	if best := spell.Nearest(word, 2, names); best != "" {
+		return fmt.Sprintf(": did you mean %s?", best)
 	}
-	if best == "" {
-		names := make([]string, len(fields))
-		for i, f := range fields {
-			names[i] = f.name
-		}
-		return ": the fields are " + strings.Join(names, ", ")
-	}
-	return fmt.Sprintf(": did you mean %s?", best)
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		last := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			last, row[j+1] = row[j+1], min(last+cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return ": the fields are " + strings.Join(names, ", ")
 }

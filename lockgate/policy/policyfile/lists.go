@@ -9,6 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/ursa-virtual/ursa/lockgate/policy"
+	"github.com/ursa-virtual/ursa/topology/spell"
 )
 
 // hours reads the hours of the week.
@@ -138,17 +139,9 @@ func knownDecision(word string) (hint string, ok bool) {
 	if word == Granted || slices.Contains(Decisions, word) {
 		return "", true
 	}
-	best, least := "", 4
-	for _, d := range Decisions {
-		if n := distance(clip(word), d); n < least {
-			best, least = d, n
-		}
-	}
+	best := spell.Nearest(word, 3, Decisions)
 	if best == "" {
 		return ", such as verdict, policy-age or usage-report", false
 	}
 	return fmt.Sprintf(": did you mean %s?", best), false
 }
-
-// clip keeps the work of comparing words small.
-func clip(word string) string { return word[:min(len(word), 64)] }

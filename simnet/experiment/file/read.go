@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/ursa-virtual/ursa/topology/spell"
 )
 
 // ErrFile is a file with problems; the error holds each of them as a *Problem.
@@ -130,40 +132,15 @@ func (r *reader) mapping(n *yaml.Node, prefix string, values leaves) (sweep []sw
 
 // hint names the field that was probably meant, or all there are.
 func hint(word string) string {
-	best, least := "", 3
-	if len(word) > 64 {
-		word = "" // no slip of the pen
+	paths := make([]string, len(fields))
+	for i, f := range fields {
+		paths[i] = f.path
 	}
-	for _, f := range fields {
-		if d := distance(word, f.path); d < least {
-			best, least = f.path, d
-		}
-	}
-	if best != "" {
+	if best := spell.Nearest(word, 2, paths); best != "" {
 		return fmt.Sprintf(": did you mean %s?", best)
 	}
 	if group, _, ok := strings.Cut(word, "."); ok && isGroup(group) {
 		return fmt.Sprintf(": %s has the fields %s", group, strings.Join(fieldsOf(group), ", "))
 	}
 	return ": the fields are " + strings.Join(fieldsOf(""), ", ")
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		last := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			last, row[j+1] = row[j+1], min(last+cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
