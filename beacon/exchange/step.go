@@ -105,8 +105,8 @@ var refusals = []struct {
 }{
 	{1, ErrMalformed}, {2, ErrUnexpected}, {3, ErrDeadline}, {4, ErrTooFewRounds},
 	{10, ErrChallenge}, {11, ErrNotCommittee}, {12, ErrOtherCore}, {13, ErrExpired}, {14, ErrUnknownGate}, {15, ErrRoundsAsked},
-	{16, ErrWrongBeacon}, {17, ErrBinding}, {18, ErrInitSignature}, {19, ErrCoreKey}, {20, ErrSuite}, {23, ErrCarrier}, {24, ErrTimedKey}, {25, ErrCoreResult},
-	{21, ErrTimes}, {22, ErrSeed}, {30, ErrBusy}, {31, ErrQuota}, {32, ErrClosing},
+	{16, ErrWrongBeacon}, {17, ErrBinding}, {18, ErrInitSignature}, {19, ErrCoreKey}, {20, ErrSuite}, {21, ErrTimes}, {22, ErrSeed},
+	{23, ErrCarrier}, {24, ErrTimedKey}, {25, ErrCoreResult}, {26, ErrMistrusted}, {30, ErrBusy}, {31, ErrQuota}, {32, ErrClosing},
 }
 
 // Reasons that only the shell around a machine can have.
@@ -114,6 +114,8 @@ var (
 	ErrBusy    = errors.New("beacon has no room for another exchange")
 	ErrQuota   = errors.New("beacon holds as many exchanges of this core or address as it allows")
 	ErrClosing = errors.New("beacon is closing down")
+	// ErrMistrusted is what a core says that does not let this beacon time it: see ATTESTATION.md for what it looks at.
+	ErrMistrusted = errors.New("core does not accept the beacon's evidence")
 )
 
 // Refusal makes the message that tells the other side why the exchange ends. What is in no table becomes code 0.

@@ -394,10 +394,13 @@ func (r *run) exchange(ctx context.Context, beacon directory.Beacon, path exchan
 	}
 	stream, err := conn.OpenStreamSync(ctx)
 	if err != nil {
-		return Answer{}, closedFor(fmt.Errorf("%w: %w", drive.ErrStream, err))
+		return Answer{}, channel.Closed(fmt.Errorf("%w: %w", drive.ErrStream, err))
 	}
 	if err := r.appraise(ctx, beacon, ch, stream); err != nil {
-		return Answer{}, closedFor(err)
+		if errors.Is(err, ErrAppraisal) { // its host should know; why in detail is the core's to tell
+			_ = conn.CloseWithError(quic.ApplicationErrorCode(exchange.CloseCode(exchange.ErrMistrusted)), "")
+		}
+		return Answer{}, channel.Closed(err)
 	}
 	port := r.port
 	if path == exchange.PathDatagram {
@@ -407,7 +410,7 @@ func (r *run) exchange(ctx context.Context, beacon directory.Beacon, path exchan
 	}
 	err = drive.Run(ctx, drive.Config{Machine: machine, Stream: stream, Port: port, Peer: addr, Stepped: r.progress(beacon, machine)})
 	if err != nil {
-		if err = closedFor(err); errors.Is(err, exchange.ErrTooFewRounds) && path != exchange.PathDatagram && !machine.Challenged() {
+		if err = channel.Closed(err); errors.Is(err, exchange.ErrTooFewRounds) && path != exchange.PathDatagram && !machine.Challenged() {
 			err = fmt.Errorf("%w: %w", errNoPackets, err)
 		}
 		return Answer{}, err
@@ -415,17 +418,6 @@ func (r *run) exchange(ctx context.Context, beacon directory.Beacon, path exchan
 	elapsed := r.Now().Sub(started)
 	linger(stream)
 	return answerOf(beacon, machine, elapsed), nil
-}
-
-// closedFor replaces a connection's end by the reason that the beacon gave for it, if it gave one.
-func closedFor(err error) error {
-	var closed *quic.ApplicationError
-	if errors.As(err, &closed) && closed.Remote {
-		if reason := exchange.FromCloseCode(uint64(closed.ErrorCode)); reason != nil {
-			return reason
-		}
-	}
-	return err
 }
 
 func answerOf(beacon directory.Beacon, machine *exchange.Core, elapsed time.Duration) Answer {

@@ -3,12 +3,14 @@ package server_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/ursa-virtual/ursa/beacon/exchange"
 	"github.com/ursa-virtual/ursa/beacon/exchange/exchangetest"
 	"github.com/ursa-virtual/ursa/beacon/prober"
 	"github.com/ursa-virtual/ursa/beacon/server"
@@ -100,6 +102,25 @@ func TestRefusedBeforeTheExchange(t *testing.T) {
 		}
 		if n := r.server.Stats().Statements; n != 0 {
 			t.Errorf("%d statements", n)
+		}
+	})
+}
+
+// A host reads in the beacon's log and counts that cores do not accept its evidence, whatever it is that they do not like.
+func TestHostSeesThatItsEvidenceIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(c *server.Config) {
+			c.Evidence = func(_ context.Context, nonce [32]byte) ([]byte, error) { return nonce[:], nil }
+		})
+		if _, err := r.look("core", func(prober.Presented) error { return errors.New("not to my taste") }); !errors.Is(err, prober.ErrAppraisal) {
+			t.Error(err)
+		}
+		r.close() // its exchanges are over
+		if n := r.server.Stats().RefusedReasons[exchange.ErrMistrusted.Error()]; n != 1 {
+			t.Errorf("%d counted: %v", n, r.server.Stats().RefusedReasons)
+		}
+		if log := r.log.String(); !strings.Contains(log, exchange.ErrMistrusted.Error()) || !strings.Contains(log, "peer refused: code 24") {
+			t.Error(log)
 		}
 	})
 }

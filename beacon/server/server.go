@@ -317,6 +317,7 @@ func (s *Server) attend(ctx context.Context, conn *quic.Conn, via rounds) {
 	if err == nil {
 		defer s.rooms.leave(prefix)
 		b, err = s.exchange(ctx, conn, via)
+		err = channel.Closed(err)
 	}
 	s.report(conn, b, err)
 	_ = conn.CloseWithError(quic.ApplicationErrorCode(exchange.CloseCode(err)), "")

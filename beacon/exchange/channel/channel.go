@@ -38,6 +38,17 @@ var (
 	ErrExporter   = errors.New("channel has no exporter value")
 )
 
+// Closed replaces a connection's end by the reason that the other side gave for it, if it gave one: an exchange.RefusedError.
+func Closed(err error) error {
+	var closed *quic.ApplicationError
+	if errors.As(err, &closed) && closed.Remote {
+		if reason := exchange.FromCloseCode(uint64(closed.ErrorCode)); reason != nil {
+			return reason
+		}
+	}
+	return err
+}
+
 // ServerTLS makes a self-signed certificate and the only TLS configuration that a beacon accepts. The certificate is new on
 // each start and identifies nobody: the channel is bound by the signatures over its exporter value. Its validity begins an hour
 // before now and lasts ten years; nobody checks it.
