@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -138,10 +139,9 @@ func Start(dir string, tcp bool) (*Running, error) {
 	r := &Running{Address: network + ":" + place, ended: make(chan struct{}), cmd: exec.Command("swtpm", "socket", "--tpm2", "--tpmstate",
 		"dir="+filepath.Join(dir, "state"), "--server", server, "--flags", "not-need-init,startup-clear")}
 	r.cmd.Stdout, r.cmd.Stderr = &said, &said
-	if err := r.cmd.Start(); err != nil {
+	if err := r.launch(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFailed, err)
 	}
-	go func() { _ = r.cmd.Wait(); close(r.ended) }()
 	for until := time.Now().Add(startTime); ; time.Sleep(5 * time.Millisecond) {
 		c, err := net.Dial(network, place)
 		if err == nil {
@@ -157,6 +157,23 @@ func Start(dir string, tcp bool) (*Running, error) {
 			return nil, fmt.Errorf("%w: it does not listen at %s", ErrFailed, place)
 		}
 	}
+}
+
+// launch starts the program, and sees to it that it does not outlive this one, however this one ends. The kernel ties that to the
+// thread that started it, not to the process, so one thread does nothing but start it and wait for its end.
+func (r *Running) launch() error {
+	r.cmd.SysProcAttr = endsWithParent()
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // to the end of this goroutine, which is the end of the child
+		defer close(r.ended)
+		err := r.cmd.Start()
+		started <- err
+		if err == nil {
+			_ = r.cmd.Wait()
+		}
+	}()
+	return <-started
 }
 
 // Stop switches the TPM off, as a power cut would.
