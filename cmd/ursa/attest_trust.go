@@ -19,22 +19,31 @@ import (
 
 // trustFlags say whose evidence counts.
 type trustFlags struct {
-	roots, crls, enrollers []string
-	needCRL, noTCBInfo     bool
-	tcbInfo                string
+	roots, enrollers []string
+	collateralFlags
 }
 
 func (f *trustFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.roots, "root", nil, "`FILE` in PEM with manufacturers' root certificates; sev-snp and tdx have AMD's and Intel's built in")
+	cmd.Flags().StringSliceVar(&f.enrollers, "enroller", nil, "tpm: public key `FILE` of an appraiser whose enrolments count")
+	f.collateralFlags.register(cmd)
+}
+
+// collateralFlags are what manufacturers say about their machines after these were sold.
+type collateralFlags struct {
+	crls, tcbInfo      []string
+	needCRL, noTCBInfo bool
+}
+
+func (f *collateralFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.crls, "crl", nil, "`FILE` with a manufacturer's revocation list, DER or PEM")
 	cmd.Flags().BoolVar(&f.needCRL, "need-crl", false, "refuse certificates whose issuer has no list among --crl")
-	cmd.Flags().StringSliceVar(&f.enrollers, "enroller", nil, "tpm: public key `FILE` of an appraiser whose enrolments count")
-	cmd.Flags().StringVar(&f.tcbInfo, "tcb-info", "", "tdx: `DIR` with tcb-info.json, tcb-info-issuers.pem, qe-identity.json and qe-identity-issuers.pem")
+	cmd.Flags().StringSliceVar(&f.tcbInfo, "tcb-info", nil, "tdx: `DIR` with tcb-info.json, tcb-info-issuers.pem, qe-identity.json and qe-identity-issuers.pem, one for each family of processors")
 	cmd.Flags().BoolVar(&f.noTCBInfo, "no-tcb-info", false, "tdx: accept platforms without Intel's word that they are up to date")
 }
 
 // lists reads the manufacturers' revocation lists.
-func (f *trustFlags) lists() (attest.CRLs, error) {
+func (f *collateralFlags) lists() (attest.CRLs, error) {
 	crls := attest.CRLs{Required: f.needCRL}
 	for _, name := range f.crls {
 		list, err := readCRL(name)
@@ -47,7 +56,7 @@ func (f *trustFlags) lists() (attest.CRLs, error) {
 }
 
 // config is what stands beside a directory, which says itself whose roots and enrolments count.
-func (f *trustFlags) config() (c hardware.Config, err error) {
+func (f *collateralFlags) config() (c hardware.Config, err error) {
 	c.WithoutTCBInfo = f.noTCBInfo
 	if c.CRLs, err = f.lists(); err != nil {
 		return c, err
@@ -116,20 +125,23 @@ func (f *trustFlags) tdxVerifier(roots []*x509.Certificate, crls attest.CRLs) (a
 }
 
 // collateral reads Intel's word about processors.
-func (f *trustFlags) collateral() ([]tdx.Collateral, error) {
-	if f.tcbInfo == "" {
-		return nil, nil
-	}
-	var x tdx.Collateral
-	for name, into := range map[string]*[]byte{"tcb-info.json": &x.TCBInfo, "tcb-info-issuers.pem": &x.TCBInfoIssuers,
-		"qe-identity.json": &x.QEIdentity, "qe-identity-issuers.pem": &x.QEIdentityIssuers} {
-		data, err := readLimited(filepath.Join(f.tcbInfo, name), maxSmallFile)
-		if err != nil {
-			return nil, err
+func (f *collateralFlags) collateral() ([]tdx.Collateral, error) {
+	var out []tdx.Collateral
+	for _, dir := range f.tcbInfo {
+		var x tdx.Collateral
+		for _, file := range []struct {
+			name string
+			into *[]byte
+		}{{"tcb-info.json", &x.TCBInfo}, {"tcb-info-issuers.pem", &x.TCBInfoIssuers}, {"qe-identity.json", &x.QEIdentity}, {"qe-identity-issuers.pem", &x.QEIdentityIssuers}} {
+			data, err := readLimited(filepath.Join(dir, file.name), maxSmallFile)
+			if err != nil {
+				return nil, fmt.Errorf("--tcb-info: %w", err)
+			}
+			*file.into = data
 		}
-		*into = data
+		out = append(out, x)
 	}
-	return []tdx.Collateral{x}, nil
+	return out, nil
 }
 
 // errNoCertificate reports a PEM file without what it should hold.

@@ -147,6 +147,9 @@ func openCore(cmd *cobra.Command, o coreOptions, probing func(prober.Event), eve
 	if err := o.passport.check(); err != nil {
 		return nil, err
 	}
+	if _, err := o.inspect.config(); err != nil { // now rather than at the first proof
+		return nil, err
+	}
 	if o.want < 1 {
 		return nil, usagef("--want 0: ask for at least one unit")
 	}

@@ -13,23 +13,37 @@ import (
 	"github.com/ursa-virtual/ursa/topology/directory"
 )
 
-// inspectFlags give a core a revocation list of its own to hold beacons against.
+// inspectFlags give a core lists of its own to hold beacons against: of withdrawn machines, and what their manufacturers say.
 type inspectFlags struct {
-	revocations string
-	keepers     keepersFlags
+	revocations  string
+	keepers      keepersFlags
+	manufacturer collateralFlags
 }
 
 func (f *inspectFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.revocations, "attest-revocations", "", "signed revocation list `FILE` ('ursa attest revoke') to hold beacons against; read again for every proof")
 	f.keepers.register(cmd)
+	f.manufacturer.register(cmd)
 	_ = cmd.Flags().MarkHidden("minimum") // of manifests
 }
 
+// config reads what manufacturers say. A core that was given TCB info for some families of processors refuses the others.
+func (f *inspectFlags) config() (hardware.Config, error) {
+	c, err := f.manufacturer.config()
+	c.WithoutTCBInfo = c.WithoutTCBInfo || len(c.Collateral) == 0
+	return c, err
+}
+
 // inspectorOf looks at beacons before a core lets itself be timed: their results, and evidence by every platform that the directory
-// has a root of. Intel's word about processors is the appraiser's to hear; here the entry's minimum security version decides. History
-// notices a TPM that was set back between two proofs.
+// has a root of. Without --tcb-info Intel's word about processors is the appraiser's to hear, and here the entry's minimum security
+// version decides. History notices a TPM that was set back between two proofs.
 func (f *inspectFlags) inspectorOf(trust trustFile, d *directory.Directory, history *tpm.Clocks) (func(context.Context, prober.Presented) error, error) {
-	verifiers, err := hardware.Verifiers(d, hardware.Config{History: history, WithoutTCBInfo: true})
+	c, err := f.config()
+	if err != nil {
+		return nil, err
+	}
+	c.History = history
+	verifiers, err := hardware.Verifiers(d, c)
 	if err != nil {
 		return nil, err
 	}
