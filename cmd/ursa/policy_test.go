@@ -55,6 +55,8 @@ func edited(t *testing.T, name string, changes ...string) string {
 func TestPolicyStatuses(t *testing.T) {
 	t.Parallel()
 	europe := filepath.Join(policiesDir, "europe.yaml")
+	one := strings.Repeat("ab", 32)
+	pinned := edited(t, "europe.yaml", "    min_tcb: 1\n", "    min_tcb: 1\n    machines: [\""+one+"\"]\n")
 	wider := edited(t, "europe.yaml", "version: 1", "version: 2", "EEA+CH", "EEA+CH+GB", "t_off: 30s", "t_off: 20s")
 	for _, tt := range []struct {
 		args   []string
@@ -79,6 +81,9 @@ func TestPolicyStatuses(t *testing.T) {
 		{[]string{"diff", europe, edited(t, "europe.yaml", "version: 1", "version: 3", "f: 1", "f: 2"), "--no-widen"}, exitDone, "narrows  f"},
 		{[]string{"diff", europe, edited(t, "europe.yaml", "version: 1", "version: 3", "max_age: 20s", "max_age: 10s"), "--no-widen"}, exitDone, "narrows  max_age"},
 		{[]string{"diff", europe, edited(t, "europe.yaml", "max_age: 20s", "max_age: 10s"), "--no-widen"}, exitDenied, "does not go up"},
+		{[]string{"diff", pinned, edited(t, "europe.yaml", "version: 1", "version: 2"), "--no-widen"}, exitDenied, "machines " + one},
+		{[]string{"diff", europe, pinned, "--json"}, exitDone, `"widens": false`},
+		{[]string{"explain", pinned}, exitDone, "machines abababababab only"},
 		{[]string{"diff", europe, europe}, exitDone, "the same policy"},
 		{[]string{"explain", europe, "--json"}, exitDone, `"permit_km2"`},
 		{[]string{"explain", europe, "--proof", europe}, exitFailed, "format"},

@@ -19,6 +19,7 @@
 package policy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -176,6 +177,12 @@ func (p Policy) Validate() []error {
 		}
 		if i > 0 && p.Attest[i-1].Platform >= a.Platform {
 			bad("attest entry %d: platforms must ascend, each named once", i+1)
+		}
+		for j := 1; j < len(a.Machines); j++ {
+			if bytes.Compare(a.Machines[j-1][:], a.Machines[j][:]) >= 0 {
+				bad("attest entry %d: machines must ascend, each named once", i+1)
+				break
+			}
 		}
 	}
 	if p.Audience == "" {

@@ -5,12 +5,10 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/ursa-virtual/ursa/lockgate/policy"
 	"github.com/ursa-virtual/ursa/topology/atlas"
-	"github.com/ursa-virtual/ursa/topology/directory"
 )
 
 // Direction says what a change does to what is released.
@@ -84,7 +82,7 @@ func Diff(before, after policy.Policy) ([]Change, error) {
 	}
 	add("not_before", at(before.NotBeforeUnixNS), at(after.NotBeforeUnixNS), instantDirection(before.NotBeforeUnixNS, after.NotBeforeUnixNS, Narrows))
 	add("not_after", at(before.NotAfterUnixNS), at(after.NotAfterUnixNS), instantDirection(before.NotAfterUnixNS, after.NotAfterUnixNS, Widens))
-	add("attest", profiles(before.Attest), profiles(after.Attest), attestDirection(before.Attest, after.Attest))
+	add("attest", onlyIn(before.Attest, after.Attest), onlyIn(after.Attest, before.Attest), attestDirection(before.Attest, after.Attest))
 	add("scheme", string(before.Scheme), string(after.Scheme), schemeDirection(before.Scheme, after.Scheme))
 	add("hours", week(before.Hours), week(after.Hours), hoursDirection(before.Hours, after.Hours))
 	add("veto_outside", veto(before.VetoPerMille), veto(after.VetoPerMille), vetoDirection(before.VetoPerMille, after.VetoPerMille))
@@ -241,29 +239,6 @@ func schemeDirection(a, b policy.Scheme) Direction {
 	return direction(wider, closer)
 }
 
-// attestDirection compares what is accepted: profiles, measurements and the
-// lowest security version of each.
-func attestDirection(a, b []directory.Expectation) Direction {
-	wider, closer := accepts(b, a), accepts(a, b)
-	return direction(wider, closer)
-}
-
-// accepts says whether the first accepts something that the second does not.
-func accepts(a, b []directory.Expectation) bool {
-	for _, x := range a {
-		at := slices.IndexFunc(b, func(y directory.Expectation) bool { return y.Platform == x.Platform })
-		if at < 0 || x.MinTCB < b[at].MinTCB {
-			return true
-		}
-		for _, m := range x.Measurements {
-			if !slices.ContainsFunc(b[at].Measurements, func(n []byte) bool { return string(n) == string(m) }) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 func orFull(n *uint64) *uint64 {
 	if n == nil {
 		return new(uint64(1000))
@@ -287,16 +262,4 @@ func at(n *int64) string {
 		return "absent"
 	}
 	return time.Unix(0, *n).UTC().Format(time.RFC3339Nano)
-}
-
-func profiles(list []directory.Expectation) string {
-	var out []string
-	for _, x := range list {
-		var m []string
-		for _, b := range x.Measurements {
-			m = append(m, fmt.Sprintf("%x", b[:min(len(b), 6)]))
-		}
-		out = append(out, fmt.Sprintf("%s (tcb %d: %s)", x.Platform, x.MinTCB, strings.Join(m, " ")))
-	}
-	return strings.Join(out, ", ")
 }

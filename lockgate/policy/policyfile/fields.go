@@ -1,7 +1,6 @@
 package policyfile
 
 import (
-	"encoding/hex"
 	"math"
 	"slices"
 	"strconv"
@@ -11,7 +10,6 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/ursa-virtual/ursa/lockgate/policy"
-	"github.com/ursa-virtual/ursa/topology/directory"
 )
 
 // field is one key of the file.
@@ -38,7 +36,7 @@ func init() { // the table mentions functions that mention the table (hint)
 		{"max_age", true, "how old a challenge may be, such as 10s", duration(func(f *File, n *uint64) { f.Policy.MaxAgeMS = n })},
 		{"v_max", true, "how fast a core may travel, such as 350 m/s", speed},
 		{"timing", true, "both or beacon", text(func(f *File, s string) { f.Policy.Timing = policy.Timing(s) })},
-		{"attest", true, "the attestation profiles accepted, a list", attest},
+		{"attest", true, "the attestation profiles accepted, a list", attested},
 		{"audience", true, "the constellation's name", text(func(f *File, s string) { f.Policy.Audience = s })},
 		{"max_units", true, "most units in one lease, in ms of CPU time", count(func(f *File, n *uint64) { f.Policy.MaxUnits = n })},
 		{"t_off", true, "within what time of its last lease a core stops, such as 20s", duration(func(f *File, n *uint64) { f.Policy.TOffMS = n })},
@@ -214,28 +212,4 @@ func (r *reader) keys(e *yaml.Node, known, optional []string) map[string]*yaml.N
 		}
 	}
 	return values
-}
-
-func attest(r *reader, n *yaml.Node, f *File) {
-	r.entries(n, []string{"platform", "measurements", "min_tcb"}, nil, func(_ *yaml.Node, get func(string) *yaml.Node) {
-		var x directory.Expectation
-		text(func(_ *File, s string) { x.Platform = s })(r, get("platform"), f)
-		count(func(_ *File, v *uint64) { x.MinTCB = *v })(r, get("min_tcb"), f)
-		list := get("measurements")
-		if list.Kind != yaml.SequenceNode || len(list.Content) == 0 {
-			r.bad(list, "write a list of measurements in hexadecimal digits")
-			return
-		}
-		for _, m := range list.Content {
-			b, err := hex.DecodeString(m.Value)
-			if err != nil || len(b) == 0 {
-				r.bad(m, "%q is no measurement: write it in hexadecimal digits, in quotes", m.Value)
-				return
-			}
-			x.Measurements = append(x.Measurements, b)
-		}
-		slices.SortFunc(x.Measurements, slices.Compare[[]byte])
-		f.Policy.Attest = append(f.Policy.Attest, x)
-	})
-	slices.SortFunc(f.Policy.Attest, func(a, b directory.Expectation) int { return strings.Compare(a.Platform, b.Platform) })
 }

@@ -48,6 +48,19 @@ func TestGoodFile(t *testing.T) {
 	}
 }
 
+// The names of two machines.
+const (
+	machineA = "ab11111111111111111111111111111111111111111111111111111111111111"
+	machineB = "abababababab0000000000000000000000000000000000000000000000000000"
+)
+
+// machines adds a list of machines to the good file.
+func machines(list string) func(string) string {
+	return func(s string) string {
+		return strings.Replace(s, "    min_tcb: 1\n", "    min_tcb: 1\n    machines: "+list+"\n", 1)
+	}
+}
+
 // TestProblemsNameTheirPlace: each mistake, where it is said to be, and a word
 // of what would be right.
 func TestProblemsNameTheirPlace(t *testing.T) {
@@ -72,6 +85,11 @@ func TestProblemsNameTheirPlace(t *testing.T) {
 		{"speed in knots", replace("350 m/s", "350 kn"), "p.yaml:10:8", "km/h"},
 		{"no such day", replace("2026-01-01", "2026-13-01"), "p.yaml:21:13", "2026-01-01T00:00:00Z"},
 		{"measurement", replace(`"01"`, "xyz"), "p.yaml:14:20", "hexadecimal"},
+		{"measurement twice", replace(`"a0b1"]`, `"01"]`), "p.yaml:14:26", "twice"},
+		{"no machines", machines("[]"), "p.yaml:16:15", "a list of machines"},
+		{"short machine", machines(`["` + machineA + `", "11"]`), "p.yaml:16:84", "64 hexadecimal digits"},
+		{"machine twice", machines(`["` + machineA + `", "` + strings.ToUpper(machineA) + `"]`), "p.yaml:16:84", "twice"},
+		{"machine as a number", machines(`[7]`), "p.yaml:16:16", "64 hexadecimal digits"},
 		{"anchor", replace("name: europe", "name: &a europe"), "p.yaml:2:7", "anchor"},
 		{"alias", replace("audience: granttest", "audience: *a"), "p.yaml:", "unknown anchor"},
 		{"tag", replace("version: 3", "version: !!int 3"), "p.yaml:3:10", "leave it out"},
@@ -190,6 +208,18 @@ func TestExplainAndExamples(t *testing.T) {
 	}
 	if !strings.Contains(got.Text(), "policy-domains") || !strings.Contains(got.Text(), "Kassel, DE") {
 		t.Error(got.Text())
+	}
+	proven, err := evidence.Verify(file, evidence.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for machine, want := range map[[32]byte]string{proven.Bundle.Known().Chip: "", {1}: grant.RefusedAttestation} {
+		named := f.Policy
+		named.Attest = slices.Clone(f.Policy.Attest)
+		named.Attest[0].Machines = [][32]byte{machine}
+		if got, err = policyfile.Explain(named, file, evidence.Options{}); err != nil || got.RefusedBy != want {
+			t.Errorf("machine %x: %v %q %s", machine[:4], err, got.RefusedBy, got.Reason)
+		}
 	}
 	read := func(name string) ([]byte, error) {
 		if name != "kassel.ursa" {
