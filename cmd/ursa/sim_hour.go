@@ -6,16 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"testing"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ursa-virtual/ursa/beacon/timing"
-	"github.com/ursa-virtual/ursa/simnet/fabric/delayline"
 	"github.com/ursa-virtual/ursa/simnet/hour"
-	scenario "github.com/ursa-virtual/ursa/simnet/story"
 )
 
 // simHourCommand lets a constellation of the real programs work in virtual time.
@@ -34,15 +30,7 @@ func simHourCommand() *cobra.Command {
 			if cfg.Beacons < 1 || cfg.Cores < 1 || cfg.Proofs < 1 {
 				return usagef("--beacons, --cores and --proofs must be positive")
 			}
-			if delayline.Virtual() || testing.Testing() {
-				return simHour(cmd.Context(), cfg, asJSON, cmd.OutOrStdout())
-			}
-			stop := context.AfterFunc(cmd.Context(), func() { os.Exit(exitFailed) }) // what comes from outside must not be waited for inside
-			defer stop()
-			scenario.Virtually(func() int {
-				return exitStatus(simHour(context.Background(), cfg, asJSON, cmd.OutOrStdout()), cmd.ErrOrStderr())
-			})
-			return nil
+			return virtually(cmd, func(ctx context.Context) error { return simHour(ctx, cfg, asJSON, cmd.OutOrStdout()) })
 		},
 	}
 	flags := cmd.Flags()

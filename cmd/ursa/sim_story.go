@@ -38,20 +38,23 @@ func simStoryCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if delayline.Virtual() || testing.Testing() {
-				return f.play(cmd.Context(), stories, cmd.OutOrStdout())
-			}
-			stop := context.AfterFunc(cmd.Context(), func() { os.Exit(exitFailed) }) // what comes from outside must not be waited for inside
-			defer stop()
-			scenario.Virtually(func() int {
-				return exitStatus(f.play(context.Background(), stories, cmd.OutOrStdout()), cmd.ErrOrStderr())
-			})
-			return nil
+			return virtually(cmd, func(ctx context.Context) error { return f.play(ctx, stories, cmd.OutOrStdout()) })
 		},
 	}
 	cmd.Flags().Uint64Var(&f.seed, "seed", 0, "play with this seed in place of the stories' own")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print one JSON object for each story, and nothing else, on standard output")
 	return cmd
+}
+
+// virtually runs what a command does in virtual time, and then ends the process with its status. A test has its own bubble.
+func virtually(cmd *cobra.Command, do func(context.Context) error) error {
+	if delayline.Virtual() || testing.Testing() {
+		return do(cmd.Context())
+	}
+	stop := context.AfterFunc(cmd.Context(), func() { os.Exit(exitFailed) }) // what comes from outside must not be waited for inside
+	defer stop()
+	scenario.Virtually(func() int { return exitStatus(do(context.Background()), cmd.ErrOrStderr()) })
+	return nil
 }
 
 // read parses every story before the first is played.

@@ -32,7 +32,7 @@ type upFlags struct {
 	data, core, permit, speed, attack, saveProof, attest string
 	beacons, f, leases                                   int
 	seed                                                 uint64
-	once, json                                           bool
+	once, json, virtual                                  bool
 }
 
 // up is a checked wish for a run.
@@ -75,7 +75,13 @@ func upCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return u.run(cmd.Context(), newStory(cmd.OutOrStdout(), cmd.ErrOrStderr(), f.json))
+			run := func(ctx context.Context) error {
+				return u.run(ctx, newStory(cmd.OutOrStdout(), cmd.ErrOrStderr(), f.json))
+			}
+			if f.virtual {
+				return virtually(cmd, run)
+			}
+			return run(cmd.Context())
 		},
 	}
 	flags := cmd.Flags()
@@ -89,6 +95,7 @@ func upCommand() *cobra.Command {
 	flags.StringVar(&f.attest, "attest", "sim", "what beacons and core run on: sim, which proves nothing about hardware, or tpm: software TPMs (swtpm), really quoted")
 	flags.BoolVar(&f.once, "once", false, "end after the first decision")
 	flags.BoolVar(&f.json, "json", false, "print each decision as one JSON object, and nothing else, on standard output")
+	flags.BoolVar(&f.virtual, "virtual", false, "with --once: in virtual time, where the verdict does not depend on how busy this machine is")
 	flags.StringVar(&f.saveProof, "save-proof", "", "write the evidence of the decision to `FILE`, for ursa verify")
 	flags.IntVar(&f.leases, "leases", 3, "switch the core off after so many leases; 0: never")
 	flags.Uint64Var(&f.seed, "seed", 1, "of the simulated delays")
@@ -115,6 +122,10 @@ func newUp(f upFlags, command []string) (*up, error) {
 		return nil, usagef("--beacons %d: use 1 to 20; all of them are asked", f.beacons)
 	case f.f < 0 || 2*f.f+1 > f.beacons:
 		return nil, usagef("--f %d: surviving f faulty domains takes 2f+1 beacons, so with --beacons %d use 0 to %d", f.f, f.beacons, (f.beacons-1)/2)
+	case f.virtual && !f.once:
+		return nil, usagef("--virtual without --once: a workload runs in real time")
+	case f.virtual && f.attest != "sim":
+		return nil, usagef("--virtual --attest %s: software TPMs run in real time, use sim", f.attest)
 	case f.leases < 0:
 		return nil, usagef("--leases %d: use 0 for no end, or a positive number", f.leases)
 	}

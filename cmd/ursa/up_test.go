@@ -46,6 +46,8 @@ func TestMistakesOfAUser(t *testing.T) {
 		{[]string{"up", "--once", "--leases", "-1"}, exitUsage, "positive"},
 		{[]string{"up", "--once", "--attack", "bribery"}, exitUsage, "lying-beacon"},
 		{[]string{"up", "--once", "--attack", "relay", "--permit", "WORLD"}, exitUsage, "outside"},
+		{[]string{"up", "--virtual"}, exitUsage, "without --once"},
+		{[]string{"up", "--once", "--virtual", "--attest", "tpm"}, exitUsage, "use sim"},
 		{[]string{"up", "--onec"}, exitUsage, "--help"},
 		{[]string{"up", "sleep", "1"}, exitUsage, "behind --"},
 		{[]string{"up", "--", filepath.Join(dir, "none")}, exitUsage, "cannot be run"},
@@ -91,6 +93,7 @@ func TestUpOnceJSON(t *testing.T) {
 		decision, verdict string
 	}{
 		{nil, exitDone, "unlocked", "Inside"},
+		{[]string{"--virtual", "--core", "Munich"}, exitDone, "unlocked", "Inside"},
 		{[]string{"--permit", "JP"}, exitDenied, "denied", "Outside"},
 		{[]string{"--attack", "relay"}, exitDenied, "denied", "Undetermined"},
 		{[]string{"--core", "Munich", "--permit", "DE", "--f", "1", "--speed", "fibre"}, -1, "", ""},
