@@ -117,13 +117,16 @@ func field(dir, file, key string) (string, error) {
 	return "", fmt.Errorf("workload: %s has no %s", file, key)
 }
 
-// remove takes a group away; the kernel needs a moment to forget the dead.
+// remove takes a group away when all in it are dead, for which what was killed
+// needs a processor, and the kernel has forgotten them, which takes a moment.
 func remove(dir string) {
-	for range 100 {
-		if err := syscall.Rmdir(dir); err == nil || os.IsNotExist(err) {
+	for end, empty := time.Now().Add(endWait), 0; empty < 100; time.Sleep(2 * time.Millisecond) {
+		if err := syscall.Rmdir(dir); err == nil || os.IsNotExist(err) || time.Now().After(end) {
 			return
 		}
-		time.Sleep(2 * time.Millisecond)
+		if len(procs(dir)) == 0 {
+			empty++
+		}
 	}
 }
 

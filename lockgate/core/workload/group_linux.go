@@ -170,11 +170,11 @@ func (g *group) pids() []int {
 func (s stat) gone() bool { return s.state == 'Z' || s.state == 'X' }
 
 // kill ends the leader last: as long as it is there, what daemonises falls back
-// to it and is found.
+// to it and is found. What was killed takes until it is given a processor.
 func (g *group) kill() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for range 100 {
+	for end := time.Now().Add(endWait); ; time.Sleep(2 * time.Millisecond) {
 		leader, others := false, 0
 		for _, s := range g.members() {
 			switch {
@@ -193,9 +193,10 @@ func (g *group) kill() error {
 			}
 			return nil
 		}
-		time.Sleep(2 * time.Millisecond)
+		if time.Now().After(end) {
+			return fmt.Errorf("%w: it makes processes faster than they can be ended", ErrNotFrozen)
+		}
 	}
-	return fmt.Errorf("%w: it makes processes faster than they can be ended", ErrNotFrozen)
 }
 
 // cpu is the larger of two accounts that each miss something: what every

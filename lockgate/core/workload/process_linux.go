@@ -255,6 +255,10 @@ func (p *Process) ended() bool {
 // freezeWait bounds how long Freeze waits for the kernel to stop everything.
 const freezeWait = 2 * time.Second
 
+// endWait bounds how long killed processes may take to be gone: on a machine
+// under load they wait for a processor first.
+const endWait = 20 * time.Second
+
 // Freeze stops every process of the command and returns when they have stopped.
 func (p *Process) Freeze() error {
 	end := time.Now().Add(freezeWait)

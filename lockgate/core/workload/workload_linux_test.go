@@ -117,7 +117,15 @@ func TestKilledHolder(t *testing.T) {
 			t.Fatal(err)
 		}
 		fmt.Println("pid", p.PID())
-		time.Sleep(time.Minute)
+		for range 60_000 { // until it is killed; the guard must not freeze it before
+			time.Sleep(10 * time.Millisecond)
+			if _, err := p.Used(); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Thaw(); err != nil {
+				t.Fatal(err)
+			}
+		}
 		return
 	}
 	for _, hold := range holds {
@@ -132,6 +140,7 @@ func TestKilledHolder(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
+			t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 			pid := 0
 			for s := bufio.NewScanner(out); pid == 0 && s.Scan(); {
 				if _, n, ok := strings.Cut(s.Text(), "pid "); ok {
@@ -139,29 +148,48 @@ func TestKilledHolder(t *testing.T) {
 				}
 			}
 			if pid == 0 {
-				_ = cmd.Wait()
 				lacks(t, hold, "it did not start")
 			}
-			time.Sleep(50 * time.Millisecond)
-			family := session(pid)
-			if len(family) < 2 {
-				t.Fatalf("the workload has %d processes", len(family))
-			}
+			t.Cleanup(func() {
+				for _, p := range session(pid) {
+					_ = syscall.Kill(p, syscall.SIGKILL)
+				}
+			})
+			eventually(t, "the workload has two processes", func() bool { return len(session(pid)) >= 2 })
 			_ = cmd.Process.Kill()
 			_ = cmd.Wait()
-			for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-				left := session(pid)
-				if len(left) == 0 {
-					return
-				}
-				if time.Now().After(end) {
-					for _, p := range left {
-						_ = syscall.Kill(p, syscall.SIGKILL)
-					}
-					t.Fatalf("%d processes of the workload run on without their holder", len(left))
-				}
-			}
+			eventually(t, "nothing of the workload runs on without its holder", func() bool { return len(session(pid)) == 0 })
 		})
+	}
+}
+
+// TestEndWaitsForTheDying: what was killed is gone only when it was given a
+// processor. However long that takes, nothing is left behind.
+func TestEndWaitsForTheDying(t *testing.T) {
+	t.Parallel()
+	p := begin(t, workload.HoldGroup, "sh", "-c", fmt.Sprintf("(%s) & wait", busy))
+	child := 0
+	eventually(t, "the workload has a child", func() bool {
+		_, _ = p.Thaw(), live(p)
+		for _, pid := range p.PIDs() {
+			if pid != p.PID() {
+				child = pid
+			}
+		}
+		return child != 0
+	})
+	let, err := workload.Hinder(child)
+	if err != nil {
+		t.Skipf("this machine lets us hinder no process: %v", err)
+	}
+	const hindered = 1500 * time.Millisecond
+	begun := time.Now()
+	time.AfterFunc(hindered, let)
+	if err := p.Stop(); err != nil || time.Since(begun) < hindered {
+		t.Errorf("it ended after %v: %v", time.Since(begun), err)
+	}
+	if left := session(p.PID()); len(left) > 0 {
+		t.Errorf("%d processes are left", len(left))
 	}
 }
 
