@@ -21,7 +21,7 @@ import (
 // A plain run does some thousand rounds. URSA_LONG=1 does a hundred thousand, in two to three minutes on two processors.
 func TestNoBoundBelowTheDistance(t *testing.T) {
 	const perSession = 32
-	target, workers, limit := 150, 4, 30*time.Second
+	target, workers, limit := 150, 4, 5*time.Minute // which only what hangs reaches
 	switch {
 	case os.Getenv("URSA_LONG") != "":
 		target, workers, limit = 100_000/len(crossings)+1, 8, 10*time.Minute
@@ -49,7 +49,7 @@ func TestNoBoundBelowTheDistance(t *testing.T) {
 	t.Logf("%d rounds in %d sessions over %d ways: %s", total, sum.sessions, len(walks), &sum)
 	sum.requireHardCases(t)
 	if total < target*len(walks) {
-		t.Errorf("%d rounds in %v, want %d: this machine is too busy, or something hangs", total, limit, target*len(walks))
+		t.Errorf("%d rounds in %v, want %d: something hangs", total, limit, target*len(walks))
 	}
 }
 
@@ -129,12 +129,19 @@ var crossings = []crossing{
 func TestDelayedAcknowledgement(t *testing.T) {
 	c := crossing{name: "datagram, 40 ms", path: exchange.PathDatagram, up: way(20*ms, nil, 0, 0), down: way(20*ms, nil, 0, 0)}
 	w := newWalk(t, c, hostClock(t), 1, 16)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	w.untilRounds(ctx, 16, 1)
+	s := &w.tally
+	shown := func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.unsound > 0 && s.leastLastWrite <= 30*time.Millisecond
+	}
+	for n := 1; n <= 64 && !shown(); n++ { // once, but for a machine that stalls
+		w.untilRounds(ctx, n*16, 1)
+	}
 	w.close()
 	w.verdict(t)
-	s := &w.tally
 	if s.unsound == 0 || s.leastLastWrite > 30*time.Millisecond {
 		t.Errorf("a stamp of the last write reads at least %v, below 40 ms in %d of %d rounds: no acknowledgement went out in between",
 			s.leastLastWrite, s.unsound, s.rounds)
@@ -149,7 +156,7 @@ func TestTheCheckCanFail(t *testing.T) {
 	slow := adversary.NewLever(hostClock(t))
 	slow.Slow(1, 10)
 	w := newWalk(t, c, slow, 1, 8)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	w.untilRounds(ctx, 8, 1)
 	w.close()
