@@ -81,6 +81,12 @@ func (o *simFitFlags) matrix(cmd *cobra.Command) error {
 	if err != nil {
 		return fmt.Errorf("--data %s: %w", o.data, err)
 	}
+	others := make([]*fit.Data, len(o.score)) // read first: a mistake costs no fit
+	for i, dir := range o.score {
+		if others[i], err = fit.Load(dir); err != nil {
+			return fmt.Errorf("--score %s: %w", dir, err)
+		}
+	}
 	progress := newSimProgress(cmd.ErrOrStderr(), "fit")
 	defer progress.stop()
 	r, err := fit.Run(data, fit.Options{Seed: o.seed, Split: fit.Split(o.split), Progress: func(done, total int) {
@@ -89,8 +95,12 @@ func (o *simFitFlags) matrix(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if err := o.elsewhere(r); err != nil {
-		return err
+	for i, other := range others {
+		e, err := r.Elsewhere(other, fit.Options{})
+		if err != nil {
+			return fmt.Errorf("--score %s: %w", o.score[i], err)
+		}
+		r.Others = append(r.Others, e)
 	}
 	progress.stop()
 	f := r.File
@@ -110,22 +120,6 @@ func (o *simFitFlags) matrix(cmd *cobra.Command) error {
 		return json.NewEncoder(cmd.OutOrStdout()).Encode(r)
 	}
 	return r.Text(cmd.OutOrStdout())
-}
-
-// elsewhere holds the fit against the other sets.
-func (o *simFitFlags) elsewhere(r *fit.Report) error {
-	for _, dir := range o.score {
-		other, err := fit.Load(dir)
-		if err != nil {
-			return fmt.Errorf("--score %s: %w", dir, err)
-		}
-		e, err := r.Elsewhere(other, fit.Options{})
-		if err != nil {
-			return fmt.Errorf("--score %s: %w", dir, err)
-		}
-		r.Others = append(r.Others, e)
-	}
-	return nil
 }
 
 // series fits traces of single round trips.
