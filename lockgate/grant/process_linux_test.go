@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ursa-virtual/ursa/beacon/statement"
 	"github.com/ursa-virtual/ursa/lockgate/grant"
 	"github.com/ursa-virtual/ursa/lockgate/grant/stage"
 	"github.com/ursa-virtual/ursa/lockgate/ledger"
@@ -54,7 +55,10 @@ type answer struct {
 
 // fuse counts the points at which a gate may die: steps of a transaction, reads
 // of the transparency log's source, and the moments around a decision.
-type fuse struct{ left atomic.Int64 }
+type fuse struct {
+	left atomic.Int64
+	full bool // no file may grow
+}
 
 // burn dies when the fuse has burnt down: as a killed process, with whatever is
 // under way.
@@ -145,14 +149,19 @@ func openGate(p playbill, f *fuse) (*grant.Gate, error) {
 		return nil, err
 	}
 	s.Policy.Budgets = roomy
+	s.Policy.MaxAgeMS = new(uint64(statement.MaxTTL.Milliseconds())) // a request that is sent again and again, on a slow machine, stays good
 	return grant.New(ctx, grant.Config{Key: s.GateKey, Store: st, Directory: s.Directory, Policy: s.Policy, Ledger: log,
-		Shared: p.DSN != "", TTL: time.Minute})
+		Shared: p.DSN != "", TTL: statement.MaxTTL})
 }
 
 // fulfil does what is told. Trouble that does not end by itself (a full disk)
 // ends the wait for a checkpoint after a while.
 func fulfil(g *grant.Gate, o order, f *fuse) answer {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	patience := time.Minute
+	if f.full {
+		patience = 3 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var a answer
 	var err error
@@ -161,6 +170,7 @@ func fulfil(g *grant.Gate, o order, f *fuse) answer {
 		f.left.Store(int64(o.N))
 		return a
 	case "limit":
+		f.full = o.N > 0
 		return answer{Trouble: words(setFileLimit(o.N))}
 	case "challenge":
 		a.Challenge, err = g.Challenge(ctx, o.Question)
