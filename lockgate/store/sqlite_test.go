@@ -232,7 +232,7 @@ func child(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for n, end := a.LastSeq+1, time.Now().Add(20*time.Second); time.Now().Before(end); n++ {
+	for n, end := a.LastSeq+1, time.Now().Add(5*time.Minute); time.Now().Before(end); n++ {
 		if _, err := s.Grant(context.Background(), storetest.Nth(n, 1)); err != nil {
 			t.Fatal(err)
 		}
