@@ -57,7 +57,7 @@ func world(t testing.TB, names ...string) *exchangetest.World {
 
 func receiverOf(t testing.TB, w *exchangetest.World, name string) *receiver.Receiver {
 	return receiver.New(prober.Config{Key: exchangetest.Key(t, identity.RoleCore, name), TimedKey: exchangetest.TimedKey(t, "timed"), Directory: w.Directory, Conn: socket(t),
-		Attestation: []byte("receiver result"), Timeout: 5 * time.Second})
+		Attestation: []byte("receiver result"), Timeout: time.Minute})
 }
 
 // door serves a receiver's handler without a network.
