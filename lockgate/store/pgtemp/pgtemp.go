@@ -13,6 +13,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -32,10 +33,11 @@ const patience = time.Minute
 
 // Server is a running server.
 type Server struct {
-	dsn string
-	dir string
-	cmd *exec.Cmd
-	n   atomic.Uint64 // schemas made
+	dsn   string
+	dir   string
+	cmd   *exec.Cmd
+	ended chan struct{} // closed when cmd has
+	n     atomic.Uint64 // schemas made
 }
 
 // Existing stands for a server that runs already; Stop leaves it alone.
@@ -82,30 +84,46 @@ func (s *Server) start(initdb, postgres string) error {
 	if out, err := init.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w (initdb: %w: %s)", ErrNone, err, bytes.TrimSpace(out))
 	}
-	port, err := freePort()
-	if err != nil {
-		return err
+	for range 10 { // somebody may take the port before the server does
+		var port int
+		if port, err = freePort(); err != nil {
+			return err
+		}
+		s.cmd = exec.Command(postgres, "-D", data, "-p", strconv.Itoa(port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=")
+		s.cmd.SysProcAttr, s.cmd.Dir = attr, s.dir
+		if err := s.cmd.Start(); err != nil {
+			s.cmd = nil
+			return fmt.Errorf("%w (%w)", ErrNone, err)
+		}
+		s.dsn = fmt.Sprintf("postgres://ursa@127.0.0.1:%d/postgres?sslmode=disable", port)
+		cmd, ended := s.cmd, make(chan struct{})
+		s.ended = ended
+		go func() { _ = cmd.Wait(); close(ended) }()
+		if err = s.answers(); !errors.Is(err, errEnded) {
+			return err
+		}
 	}
-	s.cmd = exec.Command(postgres, "-D", data, "-p", strconv.Itoa(port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=")
-	s.cmd.SysProcAttr, s.cmd.Dir = attr, s.dir
-	if err := s.cmd.Start(); err != nil {
-		s.cmd = nil
-		return fmt.Errorf("%w (%w)", ErrNone, err)
-	}
-	s.dsn = fmt.Sprintf("postgres://ursa@127.0.0.1:%d/postgres?sslmode=disable", port)
-	return s.answers()
+	return fmt.Errorf("%w (%w)", ErrNone, err)
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("pgtemp: %w", err)
+// errEnded is a server that ended before it answered.
+var errEnded = errors.New("pgtemp: the server ended at its start")
+
+// freePort is a port of the loopback address on which nobody listens. It lies
+// below those that the system gives to sockets without one: one of these could
+// take it before it is used.
+func freePort() (port int, err error) {
+	for range 100 {
+		port = 10_000 + rand.IntN(22_000)
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, fmt.Errorf("pgtemp: no free port: %w", err)
 }
 
-// answers waits until the server does.
+// answers waits until the server does, or has ended.
 func (s *Server) answers() error {
 	db, err := sql.Open("pgx", s.dsn)
 	if err != nil {
@@ -115,6 +133,11 @@ func (s *Server) answers() error {
 	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		if err = db.Ping(); err == nil {
 			return nil
+		}
+		select {
+		case <-s.ended:
+			return fmt.Errorf("%w: %w", errEnded, err)
+		default:
 		}
 		if time.Now().After(end) {
 			return fmt.Errorf("%w (it does not answer: %w)", ErrNone, err)
@@ -144,7 +167,7 @@ func (s *Server) Schema(ctx context.Context) (dsn string, err error) {
 func (s *Server) Stop() {
 	if s.cmd != nil {
 		_ = s.cmd.Process.Signal(os.Interrupt)
-		_ = s.cmd.Wait()
+		<-s.ended
 		s.cmd = nil
 	}
 	if s.dir != "" {

@@ -13,6 +13,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -120,21 +121,38 @@ const startTime = 30 * time.Second
 
 // Start boots the TPM of a folder on a unix socket in it, or with tcp on a port of the loopback address. The folder's name must be short:
 // a socket's name has at most 107 bytes.
-func Start(dir string, tcp bool) (*Running, error) {
-	socket := filepath.Join(dir, "sock")
-	network, place, server := "unix", socket, "type=unixio,path="+socket
-	if tcp {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+func Start(dir string, tcp bool) (r *Running, err error) {
+	if !tcp {
+		socket := filepath.Join(dir, "sock")
+		_ = os.Remove(socket)
+		return start(dir, "unix", socket, "type=unixio,path="+socket)
+	}
+	for range 10 { // somebody may take the port before the TPM does
+		var port int
+		if port, err = freePort(); err != nil {
 			return nil, err
 		}
-		network, place = "tcp", l.Addr().String()
-		server = fmt.Sprintf("type=tcp,port=%d,bindaddr=127.0.0.1", l.Addr().(*net.TCPAddr).Port)
-		if err := l.Close(); err != nil {
-			return nil, err
+		if r, err = start(dir, "tcp", fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("type=tcp,port=%d,bindaddr=127.0.0.1", port)); err == nil {
+			return r, nil
 		}
 	}
-	_ = os.Remove(socket)
+	return nil, err
+}
+
+// freePort is a port of the loopback address on which nobody listens. It lies below those that the system gives to sockets without one: one
+// of these could take it before it is used.
+func freePort() (port int, err error) {
+	for range 100 {
+		port = 10_000 + rand.IntN(22_000)
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return port, l.Close()
+		}
+	}
+	return 0, fmt.Errorf("%w: no free port: %w", ErrFailed, err)
+}
+
+func start(dir, network, place, server string) (*Running, error) {
 	var said bytes.Buffer
 	r := &Running{Address: network + ":" + place, ended: make(chan struct{}), cmd: exec.Command("swtpm", "socket", "--tpm2", "--tpmstate",
 		"dir="+filepath.Join(dir, "state"), "--server", server, "--flags", "not-need-init,startup-clear")}
