@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/transparency-dev/merkle/compact"
 	"github.com/transparency-dev/merkle/rfc6962"
 	"github.com/transparency-dev/tessera"
+	"github.com/transparency-dev/tessera/api/layout"
 	"github.com/transparency-dev/tessera/client"
 	"k8s.io/klog/v2"
 )
@@ -57,9 +59,15 @@ type Log struct {
 	done   chan struct{}
 	adding sync.WaitGroup // batches that the library has not answered yet
 
+	// Of the goroutine that carries leaves over.
+	tree   *compact.Range // over the source's leaves, by this package's own count
+	unsure bool           // what the log's folders say may not be durable
+
 	mu     sync.Mutex // guards what follows
 	size   uint64     // of the newest published checkpoint
+	floor  uint64     // of the newest that was ever seen, with enough witnesses or without
 	held   uint64     // leaves that are durable in the log
+	heads  []head     // the newest trees that were held
 	failed error      // the log does not follow the source any more
 	wait   chan struct{}
 }
@@ -81,82 +89,65 @@ func OpenLog(ctx context.Context, cfg LogConfig) (*Log, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}
-	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	lanes, reader, err := openLanes(run, cfg)
+	l := &Log{cfg: cfg, kick: make(chan struct{}, 1), done: make(chan struct{}), wait: make(chan struct{}), unsure: true,
+		tree: (&compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}).NewEmptyRange(0)}
+	size, err := l.compare(ctx) // before anything is written
 	if err != nil {
-		stop()
 		return nil, err
 	}
-	following, end := context.WithCancel(run)
-	l := &Log{cfg: cfg, lanes: lanes, reader: reader, end: end, stop: stop, kick: make(chan struct{}, 1), done: make(chan struct{}),
-		wait: make(chan struct{})}
-	if err := l.compare(ctx); err != nil {
-		end()
-		stop()
+	if err := l.openLanes(ctx); err != nil {
 		return nil, err
 	}
+	have, err := l.reader.IntegratedSize(ctx)
+	switch {
+	case err != nil:
+		l.stop()
+		return nil, fmt.Errorf("ledger: %w", err)
+	case have > size:
+		l.stop()
+		return nil, fmt.Errorf("%w: %d leaves, the ledger has %d", ErrRolledBack, size, have)
+	}
+	following, end := context.WithCancel(context.WithoutCancel(ctx))
+	l.end = end
 	go l.run(following)
 	return l, nil
 }
 
-// compare checks that the source has grown out of what the log holds.
-func (l *Log) compare(ctx context.Context) error {
-	have, err := l.reader.IntegratedSize(ctx)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("ledger: %w", err)
+// compare checks that the source has grown out of what the log has published. It
+// returns the source's size.
+func (l *Log) compare(ctx context.Context) (size uint64, err error) {
+	if size, err = l.cfg.Source.Size(ctx); err != nil {
+		return 0, err
 	}
-	size, err := l.cfg.Source.Size(ctx)
-	if err != nil {
-		return err
-	}
-	if have > size {
-		return fmt.Errorf("%w: %d leaves, the ledger has %d", ErrRolledBack, size, have)
-	}
-	cp, err := l.Checkpoint(ctx)
+	raw, err := os.ReadFile(filepath.Join(l.cfg.Dir, layout.CheckpointPath))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil // nothing was published yet
+		return size, l.hold(0) // nothing was published yet
 	}
 	if err != nil {
-		return err
+		return 0, fmt.Errorf("ledger: %w", err)
+	}
+	cp, err := l.cfg.Key.verifier.Open(raw)
+	if err != nil {
+		return 0, err
 	}
 	if cp.Size > size {
-		return fmt.Errorf("%w: %d leaves, the ledger has published %d", ErrRolledBack, size, cp.Size)
+		return 0, fmt.Errorf("%w: %d leaves, the ledger has published %d", ErrRolledBack, size, cp.Size)
 	}
-	root, err := l.rootOf(ctx, cp.Size)
+	if err := l.growTo(ctx, cp.Size); err != nil {
+		return 0, err
+	}
+	root, err := l.root()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if root != cp.Root {
-		return fmt.Errorf("%w: at %d leaves", ErrDiverged, cp.Size)
+		return 0, fmt.Errorf("%w: at %d leaves", ErrDiverged, cp.Size)
 	}
-	l.size = cp.Size
-	return nil
-}
-
-// rootOf is the Merkle root over the source's first leaves.
-func (l *Log) rootOf(ctx context.Context, size uint64) ([32]byte, error) {
-	r := (&compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}).NewEmptyRange(0)
-	for at := uint64(0); at < size; {
-		to := min(at+1024, size)
-		data, err := l.cfg.Source.Data(ctx, at, to)
-		if err != nil {
-			return [32]byte{}, err
-		}
-		for _, d := range data {
-			if err := r.Append(rfc6962.DefaultHasher.HashLeaf(d), nil); err != nil {
-				return [32]byte{}, fmt.Errorf("ledger: %w", err)
-			}
-		}
-		at = to
+	l.floor = cp.Size
+	if l.cfg.Witnesses.Satisfied(raw) {
+		l.size = cp.Size
 	}
-	if size == 0 {
-		return [32]byte(rfc6962.DefaultHasher.EmptyRoot()), nil
-	}
-	root, err := r.GetRootHash(nil)
-	if err != nil {
-		return [32]byte{}, fmt.Errorf("ledger: %w", err)
-	}
-	return [32]byte(root), nil
+	return size, nil
 }
 
 // Kick says that the source has new leaves; without it they are found within
@@ -186,6 +177,8 @@ func (l *Log) run(ctx context.Context) {
 		err := l.follow(ctx)
 		if errors.Is(err, ErrDiverged) || errors.Is(err, ErrRolledBack) {
 			l.fail(err)
+		}
+		if l.halted() {
 			return
 		}
 		// Any other failure (a full disk) is tried again with the next tick;
@@ -208,24 +201,43 @@ func (l *Log) follow(ctx context.Context) error {
 	if next > size {
 		return fmt.Errorf("%w: %d leaves, the ledger has %d", ErrRolledBack, size, next)
 	}
+	if err := l.growTo(ctx, next); err != nil {
+		return err
+	}
 	for next < size {
 		to := next + widest(size-next)
 		data, err := l.cfg.Source.Data(ctx, next, to)
 		if err != nil {
 			return err
 		}
-		if err := l.settle(ctx, next, l.lanes.add(ctx, data)); err != nil {
+		if err := l.portion(ctx, next, data); err != nil {
 			return err
 		}
 		next = to
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if next > l.held {
-		l.held = next
-		l.wake()
+	if l.unsure {
+		if err := l.sure(); err != nil {
+			return err
+		}
+		l.unsure = false
 	}
-	return nil
+	return l.hold(next)
+}
+
+// portion carries one portion of leaves over.
+func (l *Log) portion(ctx context.Context, first uint64, data [][]byte) error {
+	err := l.lanes.ready()
+	if err == nil {
+		err = l.settle(ctx, first, l.lanes.hand(ctx, data))
+	}
+	if err != nil {
+		l.unsure = true // some of it may be there
+		return err
+	}
+	if err := l.grow(first, data); err != nil || l.unsure {
+		return err
+	}
+	return l.hold(first + uint64(len(data)))
 }
 
 // wake lets those who wait look again. The caller holds mu.
@@ -267,9 +279,16 @@ func (l *Log) publish(ctx context.Context) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if cp.Size > l.size {
-		l.size = cp.Size
+		l.size, l.floor = cp.Size, max(l.floor, cp.Size)
 		l.wake()
 	}
+}
+
+// halted says whether the log has stopped following for good.
+func (l *Log) halted() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failed != nil
 }
 
 func (l *Log) fail(err error) {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -151,6 +152,42 @@ func TestWitnesses(t *testing.T) {
 		t.Error(err)
 	} else if _, err := i.Verify([]byte("leaf 4"), k.Verifier()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestNoWitnessAtTheBeginning: a new log whose witnesses do not answer is opened,
+// and publishes nothing, however many leaves it gets at once, until they do.
+func TestNoWitnessAtTheBeginning(t *testing.T) {
+	k, src, dir := newKey(t), &list{}, t.TempDir()
+	w, line := newWitness(t, "a.test", k)
+	w.silent(true)
+	witnesses, err := ledger.ParseWitnesses([]byte(line + "group g 1 a-test\nquorum g\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := ledger.OpenLog(t.Context(), ledger.LogConfig{Dir: dir, Key: k, Source: src, Witnesses: witnesses})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	for range 9 { // portions of every width
+		src.append(511)
+		size, err := src.Size(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Integrated(t.Context(), size-1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(150 * time.Millisecond)
+	if cp, err := l.Checkpoint(t.Context()); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("%d leaves are published without a witness, %v", cp.Size, err)
+	}
+	w.silent(false)
+	await(t, l, 9*511-1)
+	if cp, err := l.Checkpoint(t.Context()); err != nil || !witnesses.Satisfied(cp.Raw) {
+		t.Fatal(err)
 	}
 }
 
