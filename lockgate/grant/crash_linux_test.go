@@ -78,6 +78,7 @@ type crash struct {
 	s     *stage.Stage
 	cores []*stage.Core
 	gates []*gateProc
+	hurt  func(*gateProc) (over func())
 
 	granted           map[[32]byte]lock.Units // by core
 	leases            map[[32]byte]bool       // hashes of all that were released
@@ -96,6 +97,7 @@ func newCrash(t *testing.T, seed uint64) *crash {
 	if c.s, err = stage.New(seed, time.Unix(0, c.bill.AtUnixNS)); err != nil {
 		t.Fatal(err)
 	}
+	c.hurt = c.harm
 	return c
 }
 
@@ -158,7 +160,7 @@ func (c *crash) round(core *stage.Core) {
 
 // prove asks for a challenge until there is one, and answers it.
 func (c *crash) prove(core *stage.Core) (grant.Request, [32]byte) {
-	for {
+	for tries := 0; ; {
 		q, err := stage.Ask(core, c.entropy())
 		if err != nil {
 			c.t.Fatal(err)
@@ -166,6 +168,7 @@ func (c *crash) prove(core *stage.Core) (grant.Request, [32]byte) {
 		a, err := c.any().do(order{Do: "challenge", Question: q})
 		switch {
 		case err != nil || a.Trouble != "":
+			c.mayRecover(&tries, a)
 			continue
 		case a.RefusedBy != "":
 			c.t.Fatalf("no challenge: %s", a.RefusedBy)
@@ -191,7 +194,7 @@ func (c *crash) ask(r grant.Request) (lease []byte, ok bool) {
 		g := c.any()
 		over := func() {}
 		if try < 3 { // then it is left in peace: every campaign ends
-			over = c.harm(g)
+			over = c.hurt(g)
 		}
 		a, err := g.do(order{Do: "grant", Request: r})
 		over()
@@ -200,6 +203,7 @@ func (c *crash) ask(r grant.Request) (lease []byte, ok bool) {
 			c.lost++
 		case a.Trouble != "":
 			c.faulty++
+			c.mayRecover(&try, a)
 		case a.Granted:
 			return a.Lease, true
 		case a.RefusedBy == grant.RefusedUnknown:
@@ -226,11 +230,21 @@ func (c *crash) harm(g *gateProc) (over func()) {
 	return func() {}
 }
 
+// mayRecover ends a campaign when a gate has halted, or is in trouble again and
+// again though nothing happens to it any more: whatever broke is whole by then,
+// and nobody should have to come.
+func (c *crash) mayRecover(tries *int, a answer) {
+	if *tries++; a.Halted || *tries > 60 {
+		c.t.Fatalf("try %d, and the gate does not recover: %s", *tries, a.Trouble)
+	}
+}
+
 // take checks the answer and feeds the core's lock, which accepts it once.
 func (c *crash) take(core *stage.Core, r grant.Request, hash [32]byte, lease []byte) {
-	for {
+	for tries := 0; ; {
 		a, err := c.any().do(order{Do: "grant", Request: r})
 		if err != nil || a.Trouble != "" {
+			c.mayRecover(&tries, a)
 			continue // a fuse that still burns
 		}
 		if !a.Granted || !bytes.Equal(a.Lease, lease) {

@@ -50,6 +50,7 @@ type answer struct {
 	Lease              []byte
 	Granted            bool
 	RefusedBy, Trouble string // trouble: nothing is known of the outcome
+	Halted             bool   // trouble that ends only when a person comes
 	Gone               int
 }
 
@@ -83,6 +84,9 @@ func (s frayed) Data(ctx context.Context, from, to uint64) ([][]byte, error) {
 	return b, err
 }
 
+// beforeGate is what the gate's process does first.
+var beforeGate = func() error { return nil }
+
 // TestGateProcess is no test but the gate's process.
 func TestGateProcess(t *testing.T) {
 	if os.Getenv("URSA_TEST_GATE") == "" {
@@ -90,6 +94,10 @@ func TestGateProcess(t *testing.T) {
 	}
 	in, out := os.NewFile(3, "orders"), os.NewFile(4, "answers")
 	signal.Ignore(syscall.SIGXFSZ)
+	if err := beforeGate(); err != nil {
+		fmt.Fprintln(os.Stderr, "gate process:", err)
+		os.Exit(1)
+	}
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // the log's library complains of the full disk
 	if err := gateProcess(gob.NewDecoder(in), out); err != nil && !errors.Is(err, io.EOF) {
 		fmt.Fprintln(os.Stderr, "gate process:", err)
@@ -187,7 +195,7 @@ func fulfil(g *grant.Gate, o order, f *fuse) answer {
 		a.Gone, err = g.Prune(ctx)
 	}
 	f.burn() // done, and nothing said
-	a.Trouble = words(err)
+	a.Trouble, a.Halted = words(err), errors.Is(err, ledger.ErrDiverged) || errors.Is(err, ledger.ErrRolledBack)
 	return a
 }
 
@@ -221,6 +229,36 @@ type gateProc struct {
 	out  *gob.Decoder
 	ends []io.Closer
 	died int
+	disk traced   // nil: the machine's own
+	said *os.File // what it complained of, on such a disk
+}
+
+// traced starts a process on a disk that fails at times, and says when it has
+// ended.
+type traced interface {
+	start(*exec.Cmd) error
+	ended()
+}
+
+// words is where a process that is expected to complain may do so.
+func (p *gateProc) words() *os.File {
+	if p.said == nil {
+		var err error
+		if p.said, err = os.CreateTemp(p.t.TempDir(), "said"); err != nil {
+			p.t.Fatal(err)
+		}
+		p.t.Cleanup(func() { _ = p.said.Close() })
+	}
+	return p.said
+}
+
+// lastWords are the end of that.
+func (p *gateProc) lastWords() string {
+	if p.said == nil {
+		return ""
+	}
+	b, _ := os.ReadFile(p.said.Name())
+	return string(b[max(0, len(b)-2000):])
 }
 
 // errDead is a gate that died before it answered.
@@ -235,7 +273,7 @@ func (p *gateProc) start() {
 		}
 		p.reap()
 	}
-	p.t.Fatal("no gate starts on this store")
+	p.t.Fatal("no gate starts on this store ", p.lastWords())
 }
 
 func (p *gateProc) try() error {
@@ -251,7 +289,12 @@ func (p *gateProc) try() error {
 	p.cmd.Env = append(os.Environ(), "URSA_TEST_GATE=1")
 	p.cmd.ExtraFiles = []*os.File{orders, answers}
 	p.cmd.Stderr = os.Stderr
-	if err := p.cmd.Start(); err != nil {
+	start := (*exec.Cmd).Start
+	if p.disk != nil {
+		p.cmd.Env, p.cmd.Stderr = append(p.cmd.Env, "URSA_TEST_DISK=1"), p.words() // it complains of the disk
+		start = p.disk.start
+	}
+	if err := start(p.cmd); err != nil {
 		p.t.Fatal(err)
 	}
 	_, _ = orders.Close(), answers.Close()
@@ -292,7 +335,12 @@ func (p *gateProc) reap() {
 		_ = e.Close()
 	}
 	_ = p.cmd.Process.Kill()
-	_ = p.cmd.Wait()
+	if p.disk != nil {
+		p.disk.ended()
+		_ = p.cmd.Process.Release()
+	} else {
+		_ = p.cmd.Wait()
+	}
 	p.cmd = nil
 }
 
