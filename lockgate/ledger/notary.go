@@ -157,7 +157,11 @@ func (l *Log) hold(size uint64) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, known := l.headAt(size); !known && l.tree.End() == size {
+	_, known := l.headAt(size)
+	if known && size <= l.held {
+		return nil // as before
+	}
+	if !known && l.tree.End() == size {
 		l.heads = append(l.heads[max(0, len(l.heads)-headsKept+1):], head{size, root})
 	}
 	l.held = max(l.held, size)
