@@ -35,6 +35,8 @@ type LogConfig struct {
 
 	// Witnesses, when set, have to cosign a checkpoint before it is published.
 	Witnesses *Witnesses
+
+	sync func(folder string) error // nil: the system's; for tests
 }
 
 // Refusals and failures of a log.
@@ -84,6 +86,9 @@ func OpenLog(ctx context.Context, cfg LogConfig) (*Log, error) {
 	}
 	if cfg.Interval < 100*time.Millisecond {
 		cfg.Interval = 100 * time.Millisecond
+	}
+	if cfg.sync == nil {
+		cfg.sync = syncFolder
 	}
 	quiet()
 	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {

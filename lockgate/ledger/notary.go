@@ -175,7 +175,7 @@ func (l *Log) hold(size uint64) error {
 func (l *Log) sure() error {
 	err := filepath.WalkDir(l.cfg.Dir, func(path string, e fs.DirEntry, err error) error {
 		if err == nil && e.IsDir() {
-			err = syncFolder(path)
+			err = l.cfg.sync(path)
 		}
 		if errors.Is(err, os.ErrNotExist) {
 			return nil // partial tiles are removed when they are whole
