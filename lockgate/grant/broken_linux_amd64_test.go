@@ -91,7 +91,7 @@ func (b *broken) harm(g *gateProc) (over func()) {
 	if b.rng.IntN(2) == 0 {
 		p.Errno = syscall.ENOSPC
 	}
-	switch b.rng.IntN(6) {
+	switch b.rng.IntN(8) {
 	case 0: // for a while
 		p.Count = 2 + b.rng.IntN(80)
 	case 1:
@@ -123,16 +123,16 @@ func (b *broken) startBroken(g *gateProc) {
 func (b *broken) mend(g *gateProc) func() {
 	died := g.died
 	return func() {
-		if _, failed := b.d.unset(); failed {
-			b.reached++
-		}
-		switch {
+		switch failed := b.d.unset(); {
+		case !failed: // nobody came so far
+			return
 		case g.died > died:
 			b.kills++
 		case b.rng.IntN(3) == 0:
 			b.ended++
 			g.reap()
 		}
+		b.reached++
 	}
 }
 

@@ -127,15 +127,19 @@ func (c *crash) run(rounds int, gates []*gateProc) {
 			g.reap()
 		}
 	}()
-	for range rounds {
-		c.round(c.cores[c.rng.IntN(len(c.cores))])
-	}
 	died := 0
-	for _, g := range gates {
-		died += g.died
+	for i := range rounds {
+		c.round(c.cores[c.rng.IntN(len(c.cores))])
+		if i+1 < rounds && (i+1)%250 > 0 {
+			continue
+		}
+		died = 0
+		for _, g := range gates {
+			died += g.died
+		}
+		c.t.Logf("seed 20261121, %d rounds: %d grants, %d deaths, %d challenges lost, %d answers lost, %d full disks, %d answers of trouble",
+			i+1, len(c.leases), died, c.asked, c.lost, c.full, c.faulty)
 	}
-	c.t.Logf("seed 20261121, %d rounds: %d grants, %d deaths, %d challenges lost, %d answers lost, %d full disks with %d answers of trouble",
-		rounds, len(c.leases), died, c.asked, c.lost, c.full, c.faulty)
 	if rounds >= 100 && (died == 0 || c.lost == 0) {
 		c.t.Fatal("the hard cases did not happen")
 	}

@@ -65,13 +65,13 @@ func (d *disk) set(b breakage) {
 	d.plan, d.calls = b, 0
 }
 
-// unset mends the disk. It says how many calls there were, and whether any failed.
-func (d *disk) unset() (calls int, failed bool) {
+// unset mends the disk, and says whether any call has failed.
+func (d *disk) unset() (failed bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	calls, failed = d.calls, d.plan.Count > 0 && d.calls > d.plan.Skip
+	failed = d.plan.Count > 0 && d.calls > d.plan.Skip
 	d.plan, d.calls = breakage{}, 0
-	return calls, failed
+	return failed
 }
 
 // ended waits until the process has ended.
