@@ -46,7 +46,7 @@ type monitorOptions struct {
 	evidence               []string
 	policies               []string
 	authors, state, period string
-	seen                   []string
+	seen, witness, views   []string
 	complete               bool
 	hall, workers          int
 	grace                  time.Duration
@@ -63,6 +63,8 @@ func (o *monitorOptions) register(cmd *cobra.Command) {
 	f.StringVar(&o.authors, "authors", "", "`FILE` of the policies' authors: policies given must be signed, and no others may have been in force")
 	f.StringVar(&o.state, "state", "", "`FILE` that remembers the newest checkpoint between runs: without it a ledger that was rolled back or forked meanwhile is not noticed")
 	f.StringArrayVar(&o.seen, "seen", nil, "`FILE` of a checkpoint that somebody else has seen; repeat for several")
+	f.StringArrayVar(&o.witness, "witness", nil, "`FILE` of witnesses as the gate has it (--witnesses), or the key of one (NAME+HASH+KEY), repeated for each: every checkpoint must bear their cosignatures, and no false one")
+	f.StringArrayVar(&o.views, "view", nil, "`DIR` or https address where the same ledger is shown to others: it must be the same; repeat for several")
 	f.BoolVar(&o.complete, "complete", false, "all evidence is here: a release without is a finding")
 	f.IntVar(&o.hall, "hall", 64, "how many cores that answer as if from one hall are a finding; 0: none are")
 	f.DurationVar(&o.grace, "grace", time.Minute, "how long evidence may come after its release, and a revocation after its leaf; how far the times of leaves may go back")
@@ -123,14 +125,11 @@ func (o *monitorOptions) fromFolder() {
 
 // watcher is a monitor at work.
 type watcher struct {
-	o       monitorOptions
-	reader  *monitor.Reader
-	auditor *monitor.Auditor
-	read    func(string) ([]byte, error)
-	done    map[string]bool // evidence that was opened
-	lied    map[string]bool // what the ledger itself was found to do
-	origin  string
-	errOut  io.Writer
+	*monitor.Follower
+	o      monitorOptions
+	read   func(string) ([]byte, error)
+	origin string
+	errOut io.Writer
 }
 
 // start opens everything that does not change.
@@ -138,7 +137,7 @@ func (o monitorOptions) start(cmd *cobra.Command) (*watcher, error) {
 	if err := o.settle(); err != nil {
 		return nil, err
 	}
-	w := &watcher{o: o, done: map[string]bool{}, lied: map[string]bool{}, errOut: cmd.ErrOrStderr()}
+	w := &watcher{o: o, errOut: cmd.ErrOrStderr()}
 	var v ledger.Verifier
 	if err := readJSON(o.key, "the public key of a ledger (ledger.json)", &v); err != nil {
 		return nil, err
@@ -152,8 +151,21 @@ func (o monitorOptions) start(cmd *cobra.Command) (*watcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	if w.reader, err = monitor.NewReader(source, v, seen...); err != nil {
+	witnesses, err := o.witnesses()
+	if err != nil {
 		return nil, err
+	}
+	reader, err := monitor.NewReader(monitor.ReaderConfig{Source: source, Verifier: v, Witnesses: witnesses, Seen: seen})
+	if err != nil {
+		return nil, err
+	}
+	var views []monitor.View
+	for _, at := range o.views {
+		view, err := monitor.Open(at, ledgerClient())
+		if err != nil {
+			return nil, err
+		}
+		views = append(views, monitor.View{Name: at, Source: view})
 	}
 	options := monitor.Options{Complete: o.complete, Hall: o.hall, Signed: o.authors != "", Grace: o.grace}
 	if o.period != "" {
@@ -172,7 +184,30 @@ func (o monitorOptions) start(cmd *cobra.Command) (*watcher, error) {
 	if w.read, err = o.proofs.reader(cmd); err != nil {
 		return nil, err
 	}
-	w.auditor = monitor.NewAuditor(options)
+	w.Follower = monitor.NewFollower(reader, monitor.NewAuditor(options), views...)
+	return w, nil
+}
+
+// witnesses are those whose cosignatures are asked for: one file, or any number of keys; nil: none.
+func (o monitorOptions) witnesses() (*ledger.Witnesses, error) {
+	switch {
+	case len(o.witness) == 0:
+		return nil, nil
+	case len(o.witness) == 1 && strings.Count(o.witness[0], "+") < 2:
+		text, err := readLimited(o.witness[0], maxSmallFile)
+		if err != nil {
+			return nil, err
+		}
+		w, err := ledger.ParseCosigners(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", o.witness[0], err)
+		}
+		return w, nil
+	}
+	w, err := ledger.CosignerKeys(o.witness...)
+	if err != nil {
+		return nil, usagef("--witness: %w", err)
+	}
 	return w, nil
 }
 
@@ -228,33 +263,20 @@ func (b boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-// round reads what is new. The evidence is listed before the ledger is read: a gate writes it after the leaf is published.
-func (w *watcher) round(ctx context.Context) (monitor.Report, error) {
+// round reads what is new. With an error there may be a report all the same: of what could be read.
+func (w *watcher) round(ctx context.Context) (*monitor.Report, error) {
 	names, err := w.list()
 	if err != nil {
-		return monitor.Report{}, err
+		return nil, err
 	}
-	entries, findings, err := w.reader.Next(ctx)
-	if err != nil {
-		return monitor.Report{}, err
-	}
-	for _, f := range findings { // the same lie is told at every round
-		if !w.lied[f.Key()] {
-			w.lied[f.Key()] = true
-			w.auditor.Found(f)
-		}
-	}
-	w.auditor.Read(entries)
 	show, finish := stepProgress(w.errOut, "monitor")
-	err = w.auditor.OpenAll(ctx, names, w.open, w.o.workers, func(n int) { show(n, len(names)) })
+	some, err := w.Round(ctx, names, w.open, w.o.workers, func(n int) { show(n, len(names)) })
 	finish()
-	if err != nil {
-		return monitor.Report{}, err
+	if !some {
+		return nil, err
 	}
-	for _, name := range names {
-		w.done[name] = true
-	}
-	return w.auditor.Report(time.Now()), w.remember()
+	r := w.Auditor.Report(time.Now())
+	return &r, errors.Join(err, w.remember())
 }
 
 // list finds evidence that was not opened yet, the oldest first: names begin with the time of the decision.
@@ -266,14 +288,13 @@ func (w *watcher) list() ([]string, error) {
 			return nil, fmt.Errorf("evidence: %w", err)
 		}
 		for _, e := range entries {
-			path := filepath.Join(dir, e.Name())
-			if name := strings.TrimSuffix(e.Name(), lockedEnd); strings.HasSuffix(name, ".ursa") && !e.IsDir() && !w.done[path] {
-				out = append(out, path)
+			if name := strings.TrimSuffix(e.Name(), lockedEnd); strings.HasSuffix(name, ".ursa") && !e.IsDir() {
+				out = append(out, filepath.Join(dir, e.Name()))
 			}
 		}
 	}
 	slices.SortFunc(out, func(a, b string) int { return strings.Compare(filepath.Base(a), filepath.Base(b)) })
-	return out, nil
+	return w.New(out), nil
 }
 
 // open reads one file of evidence; what is locked to others is left out.

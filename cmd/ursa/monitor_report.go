@@ -56,10 +56,16 @@ func (o monitorOptions) once(cmd *cobra.Command) (monitor.Report, error) {
 		fmt.Fprintln(cmd.ErrOrStderr(), "note: without --trust FILE evidence is only shown to be sound within itself: its beacons may be anybody's")
 	}
 	r, err := w.round(cmd.Context())
-	if err == nil && r.Unopened > 0 && !o.complete {
+	switch {
+	case err != nil && (r == nil || r.Sound()): // nothing was found, but not everything was looked at
+		return monitor.Report{}, err
+	case err != nil:
+		fmt.Fprintf(cmd.ErrOrStderr(), "note: %s\n", oneLine(err.Error()))
+	}
+	if r.Unopened > 0 && !o.complete {
 		fmt.Fprintf(cmd.ErrOrStderr(), "note: %d releases were not looked into, because their evidence is not here or is locked to other auditors\n", r.Unopened)
 	}
-	return r, err
+	return *r, nil
 }
 
 // found chooses the exit status.

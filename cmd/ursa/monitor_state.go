@@ -47,7 +47,7 @@ func (o monitorOptions) checkpoints(origin string) ([][]byte, error) {
 
 // remember keeps the newest checkpoint that fits all before it.
 func (w *watcher) remember() error {
-	newest := w.reader.Newest()
+	newest := w.Reader.Newest()
 	if w.o.state == "" || len(newest.Raw) == 0 {
 		return nil
 	}

@@ -208,6 +208,12 @@ func (w *watched) rewrite(leaves int) {
 	if err := os.RemoveAll(dir); err != nil {
 		w.t.Fatal(err)
 	}
+	w.log, w.Store = w.other(dir, leaves)
+}
+
+// other makes another ledger of the same key: what a gate may show to others.
+func (w *watched) other(dir string, leaves int) (*ledger.Log, store.Store) {
+	w.t.Helper()
 	st, err := store.OpenSQLite(context.Background(), filepath.Join(w.t.TempDir(), "other.db"), store.Options{})
 	if err != nil {
 		w.t.Fatal(err)
@@ -223,10 +229,12 @@ func (w *watched) rewrite(leaves int) {
 			w.t.Fatal(err)
 		}
 	}
-	if w.log, err = ledger.OpenLog(context.Background(), ledger.LogConfig{Dir: dir, Key: w.key, Source: ledger.FromStore(st)}); err != nil {
+	log, err := ledger.OpenLog(context.Background(), ledger.LogConfig{Dir: dir, Key: w.key, Source: ledger.FromStore(st)})
+	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.Store = st
+	w.t.Cleanup(func() { _ = log.Close() })
+	return log, st
 }
 
 // found notes that every kind was planted and found once.
@@ -246,6 +254,7 @@ func TestPlantedViolations(t *testing.T) {
 		t.Run("in the evidence", func(t *testing.T) { t.Parallel(); plantsInEvidence(t, found) })
 		t.Run("by cores", func(t *testing.T) { t.Parallel(); plantsByCores(t, found) })
 		t.Run("in the log", func(t *testing.T) { t.Parallel(); plantsInLog(t, found) })
+		t.Run("by witnesses", func(t *testing.T) { t.Parallel(); plantsByWitnesses(t, found) })
 	})
 	for _, k := range monitor.Kinds {
 		if !slices.Contains(found.list, k) {

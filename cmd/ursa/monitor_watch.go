@@ -63,21 +63,25 @@ func (w *watcher) watch(cmd *cobra.Command, every time.Duration, m *monitorMetri
 	trouble := ""
 	for {
 		r, err := w.round(cmd.Context())
-		switch {
-		case cmd.Context().Err() != nil:
+		if cmd.Context().Err() != nil {
 			return foundAny(told)
-		case err != nil:
-			m.failed()
-			if line := oneLine(err.Error()); line != trouble {
-				trouble = line
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s cannot read: %s\n", utc(time.Now().UnixNano()), line)
-			}
-		default:
-			trouble = ""
-			m.tell(r)
-			if err := tellNew(cmd, r, told, asJSON); err != nil {
+		}
+		line := ""
+		if err != nil {
+			line = oneLine(err.Error())
+		}
+		if line != "" && line != trouble {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s cannot read: %s\n", utc(time.Now().UnixNano()), line)
+		}
+		trouble = line
+		if r != nil {
+			m.tell(*r)
+			if err := tellNew(cmd, *r, told, asJSON); err != nil {
 				return err
 			}
+		}
+		if err != nil {
+			m.failed()
 		}
 		select {
 		case <-cmd.Context().Done():

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -191,6 +192,96 @@ func TestNoWitnessAtTheBeginning(t *testing.T) {
 	}
 }
 
+// TestCosignatures: what a reader asks of a checkpoint, whichever way it names the witnesses.
+func TestCosignatures(t *testing.T) {
+	k, src := newKey(t), &list{}
+	l := openLog(t, t.TempDir(), k, src)
+	src.append(3)
+	await(t, l, 2)
+	cp, err := l.Checkpoint(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	var lines [][]byte // of cosignatures
+	sign := func(skey string) []byte {
+		s, err := fnote.NewSignerForCosignatureV1(skey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := cp.Raw[:bytes.Index(cp.Raw, []byte("\n\n"))+1]
+		signed, err := note.Sign(&note.Note{Text: string(text)}, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return signed[len(text)+1:]
+	}
+	for _, name := range []string{"a.test", "b.test"} {
+		skey, vkey, err := note.GenerateKey(rand.Reader, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys, lines = append(keys, vkey), append(lines, sign(skey))
+	}
+	skey, vkey, err := fnote.GenerateMLDSAKey("c.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, lines = append(keys, vkey), append(lines, sign(skey))
+	file, err := ledger.ParseCosigners(fmt.Appendf(nil, "witness a %s # without an address\nwitness b %s\nwitness c %s https://c.test\ngroup g 2 a b c\nquorum g\n", keys[0], keys[1], keys[2]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := ledger.CosignerKeys(keys...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := slices.Clone(lines[1]) // one bit of the signature, not of the line's form
+	head := len("\u2014 b.test ")
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(forged[head:])))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw[len(raw)-1] ^= 1
+	forged = fmt.Appendf(nil, "\u2014 b.test %s\n", base64.StdEncoding.EncodeToString(raw))
+	with := func(more ...[]byte) []byte { return append(slices.Clone(cp.Raw), bytes.Join(more, nil)...) }
+	for _, tt := range []struct {
+		name      string
+		note      []byte
+		two, each error
+	}{
+		{"nobody", with(), ledger.ErrUncosigned, ledger.ErrUncosigned},
+		{"one", with(lines[0]), ledger.ErrUncosigned, ledger.ErrUncosigned},
+		{"one twice", with(lines[0], lines[0]), ledger.ErrUncosigned, ledger.ErrUncosigned},
+		{"two", with(lines[0], lines[2]), nil, ledger.ErrUncosigned},
+		{"three", with(lines[2], lines[1], lines[0]), nil, nil},
+		{"a false one beside enough", with(lines[0], forged, lines[2]), ledger.ErrCosignature, ledger.ErrCosignature},
+		{"no note", []byte("x"), ledger.ErrUncosigned, ledger.ErrUncosigned},
+	} {
+		if err := file.Check(tt.note); !errors.Is(err, tt.two) {
+			t.Errorf("%s, two of three: %v", tt.name, err)
+		}
+		if err := all.Check(tt.note); !errors.Is(err, tt.each) {
+			t.Errorf("%s, each: %v", tt.name, err)
+		}
+	}
+	if err := (*ledger.Witnesses)(nil).Check(nil); err != nil {
+		t.Error("nobody was asked for:", err)
+	}
+	if own, err := ledger.CosignerKeys(k.Verifier().MLDSA); err != nil || !errors.Is(own.Of(k.Verifier()), ledger.ErrWitnesses) || all.Of(k.Verifier()) != nil {
+		t.Error("the log was taken as its own witness:", err)
+	}
+	if _, err := ledger.ParseCosigners(fmt.Appendf(nil, "witness a %s\nwitness b %s\ngroup g 2 a b\nquorum g\n", keys[0], keys[0])); !errors.Is(err, ledger.ErrWitnesses) {
+		t.Error("one key under two names:", err)
+	}
+	name, _, _ := strings.Cut(keys[2], "+")
+	for _, bad := range [][]string{nil, {"x"}, {keys[0], keys[0]}, {name + "+00000000" + keys[2][len(name)+9:]}} {
+		if _, err := ledger.CosignerKeys(bad...); err == nil {
+			t.Errorf("%.40v was taken", bad)
+		}
+	}
+}
+
 func TestWitnessFiles(t *testing.T) {
 	for _, text := range []string{"", "quorum none\n", "witness a b c\nquorum a\n", "quorum x\n", "nonsense\n"} {
 		if _, err := ledger.ParseWitnesses([]byte(text)); !errors.Is(err, ledger.ErrWitnesses) {
@@ -205,6 +296,9 @@ func FuzzParseWitnesses(f *testing.F) {
 	f.Add([]byte("quorum none\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if w, err := ledger.ParseWitnesses(b); (w == nil) == (err == nil) {
+			t.Error(w, err)
+		}
+		if w, err := ledger.ParseCosigners(b); (w == nil) == (err == nil) || err == nil && w.Check(b) == nil {
 			t.Error(w, err)
 		}
 	})

@@ -99,6 +99,10 @@ func (a *Auditor) Read(entries []Entry) {
 		l, at := e.Leaf, e.Index
 		a.size = at + 1
 		a.report.Leaves++
+		if e.Bad != nil {
+			a.Found(Finding{Kind: BadLeaf, Leaf: &at, Detail: e.Bad.Error()})
+			continue
+		}
 		// Decisions are made side by side and take a moment, and several gates have
 		// several clocks: a little back is no finding.
 		if l.AtUnixMS < a.last-a.o.Grace.Milliseconds() {

@@ -11,8 +11,11 @@ type Kind string
 // The kinds of findings.
 const (
 	BadCheckpoint  Kind = "bad-checkpoint"     // not signed by the log's two keys
+	Uncosigned     Kind = "uncosigned"         // too few witnesses cosigned the checkpoint
+	BadCosignature Kind = "bad-cosignature"    // a witness's cosignature is false
 	RolledBack     Kind = "rolled-back"        // the ledger is shorter than it was
 	Forked         Kind = "forked"             // another ledger than was seen before
+	SplitView      Kind = "split-view"         // another ledger than was seen before, and witnesses cosigned both
 	BadRoot        Kind = "bad-root"           // leaves and checkpoint do not fit
 	BadLeaf        Kind = "bad-leaf"           // a leaf that no gate of this program writes
 	TimeBack       Kind = "time-back"          // a leaf is far older than one before it
@@ -38,7 +41,7 @@ const (
 
 // Kinds are all of them, in the order of their meaning: the log, the leaves, the
 // evidence, habits.
-var Kinds = []Kind{BadCheckpoint, RolledBack, Forked, BadRoot, BadLeaf, TimeBack, NoPolicy, NoDirectory, PolicyBack, UnknownPolicy, RevokedIgnored,
+var Kinds = []Kind{BadCheckpoint, Uncosigned, BadCosignature, RolledBack, Forked, SplitView, BadRoot, BadLeaf, TimeBack, NoPolicy, NoDirectory, PolicyBack, UnknownPolicy, RevokedIgnored,
 	BurnOverdrawn, NoBurn, BudgetExceeded, BadEvidence, NoLeaf, LeafDiffers, LeaseTooLong, GrantedTwice, OverRequest, Hoarding, ProofsForked, Concentration, EvidenceWanted}
 
 // Finding is one thing that is wrong.
@@ -48,7 +51,11 @@ type Finding struct {
 	Core   string  `json:"core,omitempty"` // id, when it concerns one
 	File   string  `json:"file,omitempty"` // of the evidence, when it concerns one
 	Period string  `json:"period,omitempty"`
+	View   string  `json:"view,omitempty"` // where else the ledger is shown, when it concerns that
 	Detail string  `json:"detail"`
+
+	// Notes are the signed checkpoints that show it, for others to verify.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Key is the same for the same trouble found again, though its details may have
@@ -58,7 +65,7 @@ func (f Finding) Key() string {
 	if f.Leaf != nil {
 		leaf = fmt.Sprint(*f.Leaf)
 	}
-	return strings.Join([]string{string(f.Kind), leaf, f.Core, f.File, f.Period}, "\x00")
+	return strings.Join([]string{string(f.Kind), leaf, f.Core, f.File, f.Period, f.View}, "\x00")
 }
 
 // String is one line.
@@ -71,8 +78,10 @@ func (f Finding) String() string {
 	if f.Core != "" {
 		fmt.Fprintf(&b, " core %s", f.Core[:min(len(f.Core), 8)])
 	}
-	if f.File != "" {
-		fmt.Fprintf(&b, " %s", f.File)
+	for _, where := range []string{f.File, f.View} {
+		if where != "" {
+			fmt.Fprintf(&b, " %s", where)
+		}
 	}
 	return b.String() + ": " + f.Detail
 }

@@ -105,7 +105,7 @@ func readDir(t testing.TB, dir string, k *ledger.Key, seen []byte) ([]monitor.En
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := monitor.NewReader(src, k.Verifier(), seen)
+	r, err := monitor.NewReader(monitor.ReaderConfig{Source: src, Verifier: k.Verifier(), Seen: [][]byte{seen}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func TestPlantedInTheLog(t *testing.T) {
 		t.Fatal(findings)
 	}
 	fork := rewritten(t, s.key, 5)
-	if _, f, _ := readDir(t, fork, s.key, newest.Raw); !slices.Contains(kinds(f), monitor.Forked) || !slices.Contains(kinds(f), monitor.BadLeaf) {
+	if leaves, f, _ := readDir(t, fork, s.key, newest.Raw); !slices.Equal(kinds(f), []monitor.Kind{monitor.Forked}) || len(f[0].Notes) != 2 || len(leaves) != 5 || leaves[0].Bad == nil {
 		t.Errorf("another ledger: %v", f)
 	}
 	short := rewritten(t, s.key, 1)
@@ -386,7 +386,7 @@ func TestWatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := monitor.NewReader(src, s.key.Verifier(), nil)
+	r, err := monitor.NewReader(monitor.ReaderConfig{Source: src, Verifier: s.key.Verifier()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -442,14 +442,14 @@ func TestOpenErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := monitor.NewReader(src, k.Verifier(), nil)
+	r, err := monitor.NewReader(monitor.ReaderConfig{Source: src, Verifier: k.Verifier()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := r.Next(t.Context()); !errors.Is(err, monitor.ErrNoLedger) {
 		t.Error(err)
 	}
-	if _, err := monitor.NewReader(src, k.Verifier(), []byte("x")); !errors.Is(err, ledger.ErrCheckpoint) {
+	if _, err := monitor.NewReader(monitor.ReaderConfig{Source: src, Verifier: k.Verifier(), Seen: [][]byte{[]byte("x")}}); !errors.Is(err, ledger.ErrCheckpoint) {
 		t.Error(err)
 	}
 }

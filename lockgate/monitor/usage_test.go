@@ -242,7 +242,7 @@ func TestWhatIsKept(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := monitor.NewReader(src, s.key.Verifier(), seen...)
+		r, err := monitor.NewReader(monitor.ReaderConfig{Source: src, Verifier: s.key.Verifier(), Seen: seen})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -255,7 +255,7 @@ func TestWhatIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := monitor.NewReader(src, s.key.Verifier(), first.Raw, second.Raw)
+	r, err := monitor.NewReader(monitor.ReaderConfig{Source: src, Verifier: s.key.Verifier(), Seen: [][]byte{first.Raw, second.Raw}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +293,7 @@ func FuzzNext(f *testing.F) {
 	}
 	f.Add([]byte("fuzz.test/gate\n1\nAAAA\n"), []byte{0, 1, 2})
 	f.Fuzz(func(t *testing.T, checkpoint, bundle []byte) {
-		r, err := monitor.NewReader(fixed{checkpoint, bundle}, k.Verifier())
+		r, err := monitor.NewReader(monitor.ReaderConfig{Source: fixed{checkpoint, bundle}, Verifier: k.Verifier()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -307,5 +307,6 @@ func FuzzNext(f *testing.F) {
 // fixed is a source that always says the same.
 type fixed struct{ checkpoint, bundle []byte }
 
-func (f fixed) ReadCheckpoint(context.Context) ([]byte, error)                 { return f.checkpoint, nil }
-func (f fixed) ReadEntryBundle(context.Context, uint64, uint8) ([]byte, error) { return f.bundle, nil }
+func (f fixed) ReadCheckpoint(context.Context) ([]byte, error)                  { return f.checkpoint, nil }
+func (f fixed) ReadEntryBundle(context.Context, uint64, uint8) ([]byte, error)  { return f.bundle, nil }
+func (f fixed) ReadTile(context.Context, uint64, uint64, uint8) ([]byte, error) { return f.bundle, nil }
