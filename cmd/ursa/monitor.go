@@ -45,7 +45,8 @@ type monitorOptions struct {
 	gate, ledger, key      string
 	evidence               []string
 	policies               []string
-	authors, state, period string
+	authors, state, kept   string
+	period                 string
 	seen, witness, views   []string
 	complete               bool
 	hall, workers          int
@@ -62,6 +63,7 @@ func (o *monitorOptions) register(cmd *cobra.Command) {
 	f.StringArrayVar(&o.policies, "policy", nil, "`FILE` of a policy that was in force, signed or not; repeat for each")
 	f.StringVar(&o.authors, "authors", "", "`FILE` of the policies' authors: policies given must be signed, and no others may have been in force")
 	f.StringVar(&o.state, "state", "", "`FILE` that remembers the newest checkpoint between runs: without it a ledger that was rolled back or forked meanwhile is not noticed")
+	f.StringVar(&o.kept, "kept", "", "`FILE` of what was verified: the next start goes on from there, and opens no evidence again; it says what evidence says, so it is as private")
 	f.StringArrayVar(&o.seen, "seen", nil, "`FILE` of a checkpoint that somebody else has seen; repeat for several")
 	f.StringArrayVar(&o.witness, "witness", nil, "`FILE` of witnesses as the gate has it (--witnesses), or the key of one (NAME+HASH+KEY), repeated for each: every checkpoint must bear their cosignatures, and no false one")
 	f.StringArrayVar(&o.views, "view", nil, "`DIR` or https address where the same ledger is shown to others: it must be the same; repeat for several")
@@ -130,6 +132,7 @@ type watcher struct {
 	read   func(string) ([]byte, error)
 	origin string
 	errOut io.Writer
+	close  func() // when the work is done
 }
 
 // start opens everything that does not change.
@@ -137,7 +140,7 @@ func (o monitorOptions) start(cmd *cobra.Command) (*watcher, error) {
 	if err := o.settle(); err != nil {
 		return nil, err
 	}
-	w := &watcher{o: o, errOut: cmd.ErrOrStderr()}
+	w := &watcher{o: o, errOut: cmd.ErrOrStderr(), close: func() {}}
 	var v ledger.Verifier
 	if err := readJSON(o.key, "the public key of a ledger (ledger.json)", &v); err != nil {
 		return nil, err
@@ -185,7 +188,7 @@ func (o monitorOptions) start(cmd *cobra.Command) (*watcher, error) {
 		return nil, err
 	}
 	w.Follower = monitor.NewFollower(reader, monitor.NewAuditor(options), views...)
-	return w, nil
+	return w, w.keep()
 }
 
 // witnesses are those whose cosignatures are asked for: one file, or any number of keys; nil: none.

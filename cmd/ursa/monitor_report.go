@@ -49,6 +49,7 @@ func (o monitorOptions) once(cmd *cobra.Command) (monitor.Report, error) {
 	if err != nil {
 		return monitor.Report{}, err
 	}
+	defer w.close()
 	if o.state == "" {
 		fmt.Fprintln(cmd.ErrOrStderr(), "note: without --state FILE a ledger that is rolled back or forked between two runs is not noticed")
 	}

@@ -4,7 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"time"
+
+	"github.com/ursa-virtual/ursa/lockgate/monitor"
+	"github.com/ursa-virtual/ursa/lockgate/monitor/journal"
 )
 
 // monitorState is what a monitor remembers between runs.
@@ -52,4 +56,49 @@ func (w *watcher) remember() error {
 		return nil
 	}
 	return writeJSON(w.o.state, monitorState{Origin: w.origin, Leaves: newest.Size, Checkpoint: string(newest.Raw), SeenAt: time.Now().UTC()}, 0o600)
+}
+
+// keep makes a watcher go on from what it verified in an earlier life.
+func (w *watcher) keep() error {
+	if w.o.kept == "" {
+		return nil
+	}
+	names, err := w.o.names()
+	if err != nil {
+		return err
+	}
+	file, err := journal.OpenFile(w.o.kept)
+	if err != nil {
+		return err
+	}
+	note, err := w.Keep(file, names)
+	if err != nil {
+		_ = file.Close()
+		return fmt.Errorf("%s: %w", w.o.kept, err)
+	}
+	if note != "" {
+		fmt.Fprintf(w.errOut, "note: %s: %s\n", w.o.kept, note)
+	}
+	w.close = func() { _ = file.Close() }
+	return nil
+}
+
+// names of evidence are kept as absolute paths, and shown as the flags say them.
+func (o monitorOptions) names() (monitor.Names, error) {
+	shown := map[string]string{} // absolute folder → as it was given
+	absolute := map[string]string{}
+	for _, dir := range o.evidence {
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return monitor.Names{}, err
+		}
+		shown[abs], absolute[filepath.Clean(dir)] = dir, abs
+	}
+	return monitor.Names{
+		Out: func(name string) string { return filepath.Join(absolute[filepath.Dir(name)], filepath.Base(name)) },
+		In: func(kept string) (string, bool) {
+			dir, ok := shown[filepath.Dir(kept)]
+			return filepath.Join(dir, filepath.Base(kept)), ok
+		},
+	}, nil
 }

@@ -34,6 +34,7 @@ func monitorWatchCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			defer w.close()
 			m := newMonitorMetrics()
 			if metrics != "" {
 				l, err := listenTCP("--metrics", metrics)

@@ -1,13 +1,12 @@
 package monitor
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/ursa-virtual/ursa/lockgate/evidence"
 	"github.com/ursa-virtual/ursa/lockgate/ledger"
 	"github.com/ursa-virtual/ursa/lockgate/policy"
 	"github.com/ursa-virtual/ursa/topology/identity"
@@ -36,6 +35,8 @@ type Options struct {
 	// effect, is missed, and how far back a leaf's time may go: the gate does one
 	// after the other, and many side by side. 0: a minute.
 	Grace time.Duration
+
+	verify func(trust [32]byte, file []byte) verified // nil: by the evidence alone
 }
 
 // Auditor adds up what a ledger says and what opened evidence says of it.
@@ -50,6 +51,7 @@ type Auditor struct {
 	signed      map[[32]byte]bool
 	epochs      map[uint64]bool
 	revocations []ledger.Leaf
+	decided     []ruled // all decisions that were opened
 	burns       map[uint64]*burnt
 	seen        map[uint64]string                   // leaf → file that opened it
 	tenants     map[uint64]string                   // leaf → tenant, by the evidence that opened it
@@ -67,11 +69,11 @@ type burnt struct{ units, used uint64 }
 // release is opened evidence of one, by its file.
 type release struct {
 	name string
-	r    *evidence.Report
+	decision
 }
 
 func (x release) finding(k Kind, format string, args ...any) Finding {
-	return Finding{Kind: k, Core: x.r.Bundle.Request.Core.String(), File: x.name, Detail: fmt.Sprintf(format, args...)}
+	return Finding{Kind: k, Core: x.Core.String(), File: x.name, Detail: fmt.Sprintf(format, args...)}
 }
 
 // NewAuditor makes one that has seen nothing.
@@ -81,6 +83,9 @@ func NewAuditor(o Options) *Auditor {
 		chain: map[identity.ID]map[[32]byte]string{}, habits: map[identity.ID]*habit{}, usage: newUsage(o.Per), halls: halls{}, report: newReport()}
 	if a.o.Grace <= 0 {
 		a.o.Grace = time.Minute
+	}
+	if a.o.verify == nil {
+		a.o.verify = verify
 	}
 	for _, p := range o.Policies {
 		if h, err := p.Hash(); err == nil {
@@ -163,18 +168,7 @@ func (a *Auditor) grant(at uint64, l ledger.Leaf) {
 
 // Open verifies the evidence of a decision and takes it in. It may come a moment
 // before its leaf.
-func (a *Auditor) Open(o Opened) { a.take(o.Name, verify(a.o.Trust, o)) }
-
-// verified is evidence after its verification.
-type verified struct {
-	report *evidence.Report
-	err    error
-}
-
-func verify(trust [32]byte, o Opened) verified {
-	r, err := evidence.Verify(o.File, evidence.Options{Trust: trust})
-	return verified{r, err}
-}
+func (a *Auditor) Open(o Opened) { a.take(o.Name, a.o.verify(a.o.Trust, o.File)) }
 
 // take compares a decision with its leaf and adds it to the sums.
 func (a *Auditor) take(name string, v verified) {
@@ -183,79 +177,85 @@ func (a *Auditor) take(name string, v verified) {
 		return
 	}
 	a.report.Opened++
-	r, b := v.report, v.report.Bundle
-	core, x := b.Request.Core, release{name, r}
-	if h, err := r.Policy.Hash(); err == nil {
-		a.known[h] = r.Policy
-	}
+	core, x := v.Core, release{name, v.decision}
+	a.known[v.Policy] = v.policy
 	tenant := a.o.Tenant[core]
 	if tenant == "" {
-		tenant = b.Account.Tenant
+		tenant = v.Tenant
 	}
-	a.asks(core, r)
-	a.usage.add(tenant, r)
-	a.ignores(x)
-	if !b.Decision.Granted {
-		a.report.Denied[b.Decision.RefusedBy]++
+	a.asks(v.decision, v.policy)
+	a.usage.add(tenant, v.decision)
+	a.decided = append(a.decided, ruled{name, core, v.DecidedNS / int64(time.Millisecond), v.Revoked})
+	if !v.Granted {
+		a.report.Denied[v.RefusedBy]++
 		return
 	}
-	a.halls.add(a.o.Per, core, r)
-	if other, twice := a.nonces[b.Request.LockNonce]; twice {
+	a.halls.add(a.o.Per, v.decision)
+	if other, twice := a.nonces[v.Nonce]; twice {
 		a.Found(x.finding(GrantedTwice, "the lock nonce had its lease already, by %s", other))
 	}
-	a.nonces[b.Request.LockNonce] = name
-	prev := r.Finding.Previous
+	a.nonces[v.Nonce] = name
 	if a.chain[core] == nil {
 		a.chain[core] = map[[32]byte]string{}
 	}
 	// A lost answer lets a core name the same proof twice, once; a third time
 	// there are two of it.
-	if other, forked := a.chain[core][prev]; forked && b.Request.Usage[1] == b.Account.LastSeq {
+	if other, forked := a.chain[core][v.Previous]; forked && v.Redeemed == v.LastSeq {
 		a.Found(x.finding(ProofsForked, "its proof and that of %s name the same one before", other))
 	}
-	a.chain[core][prev] = name
+	a.chain[core][v.Previous] = name
 	a.leafOf(x)
 }
 
-// ignores looks whether a decision was made under the revocations that the
-// ledger says were in force.
-func (a *Auditor) ignores(x release) {
-	decided := x.r.Bundle.Decision.DecidedUnixNS / int64(time.Millisecond)
-	var epoch uint64
-	for _, l := range a.revocations {
-		if l.AtUnixMS+a.o.Grace.Milliseconds() <= decided {
-			epoch = max(epoch, l.Epoch)
+// ruled is under which revocations a decision was made.
+type ruled struct {
+	name  string
+	core  identity.ID
+	atMS  int64
+	epoch uint64
+}
+
+// ignored are the decisions that were made without the revocations that were in
+// force by the ledger. A revocation may be read after the evidence that should
+// have heeded it, so they are looked for when all is there.
+func (a *Auditor) ignored() []Finding {
+	list := slices.Clone(a.revocations)
+	slices.SortStableFunc(list, func(x, y ledger.Leaf) int { return cmp.Compare(x.AtUnixMS, y.AtUnixMS) })
+	newest := make([]uint64, len(list)+1) // epoch after so many of them
+	for i, l := range list {
+		newest[i+1] = max(newest[i], l.Epoch)
+	}
+	var out []Finding
+	for _, d := range a.decided {
+		n, _ := slices.BinarySearchFunc(list, d.atMS-a.o.Grace.Milliseconds()+1, func(l ledger.Leaf, at int64) int { return cmp.Compare(l.AtUnixMS, at) })
+		if epoch := newest[n]; d.epoch < epoch {
+			out = append(out, Finding{Kind: RevokedIgnored, Core: d.core.String(), File: d.name,
+				Detail: fmt.Sprintf("decided under revocations of epoch %d, when %d was in force", d.epoch, epoch)})
 		}
 	}
-	if x.r.Revoked.Epoch < epoch {
-		a.Found(x.finding(RevokedIgnored, "decided under revocations of epoch %d, when %d was in force", x.r.Revoked.Epoch, epoch))
-	}
+	return out
 }
 
 // leafOf compares a release with its leaf, when that was read; Report misses it
 // when it does not come.
 func (a *Auditor) leafOf(x release) {
-	d := x.r.Bundle.Decision
-	if d.Leaf >= a.size {
+	if x.Leaf >= a.size {
 		a.early = append(a.early, x)
 		return
 	}
-	l, released := a.grants[d.Leaf]
-	if other, twice := a.seen[d.Leaf]; twice {
-		a.Found(x.finding(GrantedTwice, "leaf %d stands for %s already", d.Leaf, other))
+	l, released := a.grants[x.Leaf]
+	if other, twice := a.seen[x.Leaf]; twice {
+		a.Found(x.finding(GrantedTwice, "leaf %d stands for %s already", x.Leaf, other))
 	}
-	a.seen[d.Leaf] = x.name
-	a.tenants[d.Leaf] = x.r.Bundle.Account.Tenant
-	object, err := x.r.Lease.Hash()
-	t := x.r.Lease.Terms
-	want := ledger.Commit(d.Salt, t.Core, t.ProofHash)
+	a.seen[x.Leaf] = x.name
+	a.tenants[x.Leaf] = x.Tenant
 	switch {
-	case !released || err != nil || l.Object != object || l.Commitment != want:
-		a.Found(x.finding(NoLeaf, "leaf %d is of something else", d.Leaf))
-	case l.Units != t.Units || l.PolicyHash != t.PolicyHash || l.Epoch != x.r.Directory.Epoch:
-		a.Found(x.finding(LeafDiffers, "leaf %d says %d units, the lease %d", d.Leaf, l.Units, t.Units))
-	case l.NotAfterMS > (d.DecidedUnixNS+int64(x.r.Finding.Life))/int64(time.Millisecond)+1:
-		a.Found(x.finding(LeaseTooLong, "leaf %d: the lease ends after the proof holds", d.Leaf))
+	case !released || l.Object != x.Object || l.Commitment != x.Commitment:
+		a.Found(x.finding(NoLeaf, "leaf %d is of something else", x.Leaf))
+	case l.Units != x.LeaseUnits || l.PolicyHash != x.LeasePol || l.Epoch != x.Epoch:
+		a.Found(x.finding(LeafDiffers, "leaf %d says %d units, the lease %d", x.Leaf, l.Units, x.LeaseUnits))
+	case l.NotAfterMS > x.HoldsNS/int64(time.Millisecond)+1:
+		a.Found(x.finding(LeaseTooLong, "leaf %d: the lease ends after the proof holds", x.Leaf))
 	}
 }
 
@@ -295,9 +295,10 @@ func (a *Auditor) Report(now time.Time) Report {
 	r.Usage = a.usage.rows()
 	r.Cores, r.Tenants, r.Jurisdictions = totals(r.Usage)
 	r.Findings = append(append(slices.Clone(r.Findings), a.versions()...), a.overdrawn()...)
+	r.Findings = append(r.Findings, a.ignored()...)
 	for _, x := range a.early {
-		if d := x.r.Bundle.Decision; now.Sub(time.Unix(0, d.DecidedUnixNS)) >= a.o.Grace {
-			r.Findings = append(r.Findings, x.finding(NoLeaf, "it names leaf %d, which the ledger does not have", d.Leaf))
+		if now.Sub(x.at()) >= a.o.Grace {
+			r.Findings = append(r.Findings, x.finding(NoLeaf, "it names leaf %d, which the ledger does not have", x.Leaf))
 		}
 	}
 	r.Halls = a.halls.list()
@@ -313,6 +314,6 @@ func (a *Auditor) Report(now time.Time) Report {
 			}
 		}
 	}
-	slices.SortStableFunc(r.Findings, func(x, y Finding) int { return strings.Compare(string(x.Kind), string(y.Kind)) })
+	slices.SortStableFunc(r.Findings, Finding.compare)
 	return r
 }

@@ -3,6 +3,7 @@ package monitor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 )
 
@@ -21,6 +22,8 @@ type Follower struct {
 
 	done map[string]bool // evidence that was opened
 	told map[string]bool // what the ledger was found to do
+	kept *keeper         // nil: nothing is kept
+	torn error           // why not everything could be kept
 }
 
 // NewFollower begins with nothing.
@@ -44,11 +47,18 @@ func (f *Follower) Round(ctx context.Context, names []string, read func(name str
 	}
 	f.found(findings)
 	f.Auditor.Read(entries)
-	if err := f.Auditor.OpenAll(ctx, names, read, workers, done); err != nil {
+	f.keeping(f.kept.read(entries, f.Reader))
+	n := 0
+	err = f.Auditor.open(ctx, names, read, workers, func(name string, v verified) {
+		f.done[name] = true
+		f.keeping(f.kept.took(name, v))
+		if n++; done != nil {
+			done(n)
+		}
+	})
+	f.keeping(f.kept.flush())
+	if err != nil {
 		return false, err
-	}
-	for _, n := range names {
-		f.done[n] = true
 	}
 	var trouble error
 	for _, v := range f.Views {
@@ -56,8 +66,15 @@ func (f *Follower) Round(ctx context.Context, names []string, read func(name str
 		trouble = errors.Join(trouble, err)
 		f.found(findings)
 	}
+	if f.torn != nil {
+		trouble = errors.Join(trouble, fmt.Errorf("not everything could be kept; it is tried again: %w", f.torn))
+	}
 	return true, trouble
 }
+
+// keeping notes whether the last thing could be kept. Nothing is lost when it could
+// not: the next one is written with it.
+func (f *Follower) keeping(err error) { f.torn = err }
 
 // found takes in findings about the ledger: the same lie is told at every round.
 func (f *Follower) found(list []Finding) {
@@ -65,6 +82,9 @@ func (f *Follower) found(list []Finding) {
 		if !f.told[x.Key()] {
 			f.told[x.Key()] = true
 			f.Auditor.Found(x)
+			if f.kept != nil {
+				f.keeping(f.kept.found(x))
+			}
 		}
 	}
 }

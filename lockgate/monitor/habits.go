@@ -3,8 +3,7 @@ package monitor
 import (
 	"fmt"
 
-	"github.com/ursa-virtual/ursa/lockgate/evidence"
-	"github.com/ursa-virtual/ursa/topology/identity"
+	"github.com/ursa-virtual/ursa/lockgate/policy"
 )
 
 // habit is how a core asks.
@@ -20,24 +19,24 @@ const (
 )
 
 // asks looks at how a core asks.
-func (a *Auditor) asks(core identity.ID, r *evidence.Report) {
-	h := a.habits[core]
+func (a *Auditor) asks(d decision, p policy.Policy) {
+	h := a.habits[d.Core]
 	if h == nil {
 		h = &habit{}
-		a.habits[core] = h
+		a.habits[d.Core] = h
 	}
-	b, most := r.Bundle, uint64(0)
-	if r.Policy.MaxUnits != nil {
-		most = *r.Policy.MaxUnits
+	most := uint64(0)
+	if p.MaxUnits != nil {
+		most = *p.MaxUnits
 	}
-	if b.Request.Want/greedyFactor > most {
+	if d.Want/greedyFactor > most {
 		if h.greedy++; h.greedy == often {
-			a.Found(Finding{Kind: OverRequest, Core: core.String(), Detail: fmt.Sprintf("%d times it asked for more than %d times the most in one lease", often, greedyFactor)})
+			a.Found(Finding{Kind: OverRequest, Core: d.Core.String(), Detail: fmt.Sprintf("%d times it asked for more than %d times the most in one lease", often, greedyFactor)})
 		}
 	}
-	if b.Request.Usage[4] > most {
+	if d.Held > most {
 		if h.full++; h.full == often {
-			a.Found(Finding{Kind: Hoarding, Core: core.String(), Detail: fmt.Sprintf("%d times it held more than a greatest lease when it asked for more", often)})
+			a.Found(Finding{Kind: Hoarding, Core: d.Core.String(), Detail: fmt.Sprintf("%d times it held more than a greatest lease when it asked for more", often)})
 		}
 	}
 }

@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
-	"github.com/ursa-virtual/ursa/beacon/statement"
-	"github.com/ursa-virtual/ursa/lockgate/evidence"
 	"github.com/ursa-virtual/ursa/topology/earth"
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
@@ -51,8 +48,8 @@ type profile struct {
 // halls are the profiles of cores by period.
 type halls map[string]map[identity.ID]*profile
 
-func (h halls) add(per Period, core identity.ID, r *evidence.Report) {
-	period := per.of(time.Unix(0, r.Bundle.Decision.DecidedUnixNS))
+func (h halls) add(per Period, d decision) {
+	period, core := per.of(d.at()), d.Core
 	if h[period] == nil {
 		h[period] = map[identity.ID]*profile{}
 	}
@@ -61,9 +58,9 @@ func (h halls) add(per Period, core identity.ID, r *evidence.Report) {
 		p = &profile{core: core, rtt: map[identity.ID]earth.RTT{}, least: earth.RTT(1 << 62)}
 		h[period][core] = p
 	}
-	p.units += r.Bundle.Decision.Units
-	for _, f := range r.Finding.Verified.Facts {
-		rtt := f.Bound(statement.TimingBoth)
+	p.units += d.Units
+	for _, f := range d.Heard {
+		rtt := f.RTT
 		if have, ok := p.rtt[f.Beacon]; !ok || rtt < have {
 			p.rtt[f.Beacon] = rtt
 		}

@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -66,6 +67,19 @@ func (f Finding) Key() string {
 		leaf = fmt.Sprint(*f.Leaf)
 	}
 	return strings.Join([]string{string(f.Kind), leaf, f.Core, f.File, f.Period, f.View}, "\x00")
+}
+
+// compare orders findings by what they are and what they concern, whichever was
+// found first.
+func (f Finding) compare(g Finding) int {
+	at := func(f Finding) uint64 {
+		if f.Leaf == nil {
+			return 0
+		}
+		return *f.Leaf + 1
+	}
+	return cmp.Or(cmp.Compare(f.Kind, g.Kind), cmp.Compare(at(f), at(g)), cmp.Compare(f.File, g.File), cmp.Compare(f.Period, g.Period),
+		cmp.Compare(f.Core, g.Core), cmp.Compare(f.View, g.View), cmp.Compare(f.Detail, g.Detail))
 }
 
 // String is one line.

@@ -15,6 +15,16 @@ var ErrSkip = errors.New("monitor: not for this auditor")
 // the workers; ErrSkip leaves a file out, any other error of it is a finding.
 // done, when not nil, hears after each how many there were.
 func (a *Auditor) OpenAll(ctx context.Context, names []string, read func(name string) ([]byte, error), workers int, done func(n int)) error {
+	n := 0
+	return a.open(ctx, names, read, workers, func(string, verified) {
+		if n++; done != nil {
+			done(n)
+		}
+	})
+}
+
+// open is OpenAll that tells what came of each.
+func (a *Auditor) open(ctx context.Context, names []string, read func(name string) ([]byte, error), workers int, each func(name string, v verified)) error {
 	type job struct {
 		name string
 		out  chan verified
@@ -30,7 +40,7 @@ func (a *Auditor) OpenAll(ctx context.Context, names []string, read func(name st
 					j.out <- verified{err: err}
 					continue
 				}
-				j.out <- verify(a.o.Trust, Opened{j.name, file})
+				j.out <- a.o.verify(a.o.Trust, file)
 			}
 		})
 	}
@@ -51,17 +61,19 @@ func (a *Auditor) OpenAll(ctx context.Context, names []string, read func(name st
 			}
 		}
 	}()
-	n := 0
+	stopped := false // what comes after the first that is left out is left out, too
 	for j := range order {
 		select {
 		case <-ctx.Done():
+			stopped = true
 		case v := <-j.out:
+			if stopped {
+				continue
+			}
 			if !errors.Is(v.err, ErrSkip) {
 				a.take(j.name, v)
 			}
-			if n++; done != nil {
-				done(n)
-			}
+			each(j.name, v)
 		}
 	}
 	wait.Wait()

@@ -154,6 +154,9 @@ func (r *Reader) upTo(ctx context.Context, raw []byte) ([]Entry, []Finding, erro
 	return r.take(leaves, cp)
 }
 
+// maxNote is the longest note that is kept with a finding.
+const maxNote = 64 << 10
+
 // open verifies a checkpoint; what is wrong with it is a finding.
 func (r *Reader) open(raw []byte) (ledger.Checkpoint, *Finding) {
 	cp, err := r.Verifier.Open(raw)
@@ -166,7 +169,11 @@ func (r *Reader) open(raw []byte) (ledger.Checkpoint, *Finding) {
 		}
 	}
 	if err != nil {
-		return ledger.Checkpoint{}, &Finding{Kind: kind, Detail: err.Error(), Notes: []string{string(raw)}}
+		f := &Finding{Kind: kind, Detail: err.Error()}
+		if len(raw) <= maxNote {
+			f.Notes = []string{string(raw)}
+		}
+		return ledger.Checkpoint{}, f
 	}
 	return cp, nil
 }

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/ursa-virtual/ursa/lockgate/evidence"
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
 
@@ -74,16 +72,15 @@ func newUsage(p Period) usage {
 
 const unknown = "unknown"
 
-func (u usage) add(tenant string, r *evidence.Report) {
-	d, core := r.Bundle.Decision, r.Bundle.Request.Core
+func (u usage) add(tenant string, d decision) {
 	if tenant == "" {
 		tenant = unknown
 	}
-	where := unknown
-	if t, ok := r.Finding.Verdict.Touches(); ok && len(t) > 0 {
-		where = strings.Join(t, " ")
+	where := d.Touches
+	if where == "" {
+		where = unknown
 	}
-	k := rowKey{u.per.of(time.Unix(0, d.DecidedUnixNS)), core.String(), tenant, where}
+	k := rowKey{u.per.of(d.at()), d.Core.String(), tenant, where}
 	row := u.sums[k]
 	if row == nil {
 		row = &Row{Period: k.period, Core: k.core, Tenant: k.tenant, Touches: k.touches}
@@ -95,9 +92,9 @@ func (u usage) add(tenant string, r *evidence.Report) {
 	}
 	row.Grants++
 	row.Units += d.Units
-	if used := r.Bundle.Request.Usage[3]; used > u.used[core] {
-		row.Used += used - u.used[core]
-		u.used[core] = used
+	if d.Used > u.used[d.Core] {
+		row.Used += d.Used - u.used[d.Core]
+		u.used[d.Core] = d.Used
 	}
 }
 
