@@ -7,46 +7,32 @@ package chart
 
 import (
 	"errors"
-	"fmt"
 	"image/color"
-	"io"
-	"path/filepath"
-	"strings"
 
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgimg"
-	"gonum.org/v1/plot/vg/vgsvg"
+	"github.com/ursa-virtual/ursa/topology/picture"
 )
 
 // Format is how a drawing is written.
-type Format string
+type Format = picture.Format
 
 // The formats.
 const (
-	SVG Format = "svg"
-	PNG Format = "png"
+	SVG = picture.SVG
+	PNG = picture.PNG
 )
 
 // What a drawing may be refused for.
 var (
-	ErrFormat  = errors.New("unknown format of a drawing")
+	ErrFormat  = picture.ErrFormat
 	ErrUnknown = errors.New("no such beacon in the set")
 )
 
 // FormatOf reads the format off a file's name.
-func FormatOf(path string) (Format, error) {
-	switch f := Format(strings.ToLower(strings.TrimPrefix(filepath.Ext(path), "."))); f {
-	case SVG, PNG:
-		return f, nil
-	}
-	return "", fmt.Errorf("%w: %q; end its name in .svg or .png", ErrFormat, filepath.Base(path))
-}
+func FormatOf(path string) (Format, error) { return picture.FormatOf(path) }
 
 // maxDots is how many pairs are drawn before they are thinned evenly: an SVG holds each as an element. Pairs of the accused, and those
 // that contradict, are always drawn.
-func (f Format) maxDots() int {
+func maxDots(f Format) int {
 	if f == SVG {
 		return 6_000
 	}
@@ -61,22 +47,3 @@ var (
 	ink   = color.NRGBA{0x20, 0x24, 0x28, 0xff}
 	green = color.NRGBA{0x2a, 0x8c, 0x55, 0xff}
 )
-
-// write renders a plot of the given size.
-func write(w io.Writer, f Format, p *plot.Plot, width, height vg.Length) error {
-	var c interface {
-		vg.CanvasSizer
-		io.WriterTo
-	}
-	switch f {
-	case SVG:
-		c = vgsvg.New(width, height)
-	case PNG:
-		c = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(144))}
-	default:
-		return fmt.Errorf("%w: %q; use svg or png", ErrFormat, string(f))
-	}
-	p.Draw(draw.New(c))
-	_, err := c.WriteTo(w)
-	return err
-}

@@ -18,16 +18,16 @@ import (
 	"github.com/ursa-virtual/ursa/calib/dataset"
 	"github.com/ursa-virtual/ursa/topology/atlas"
 	"github.com/ursa-virtual/ursa/topology/earth"
+	"github.com/ursa-virtual/ursa/topology/picture"
 )
 
 // Map draws the claims of a set on a plate carrée: the accused in colour with lines to the peers that contradict them, and a dashed line
 // to where each most likely stands.
 func Map(w io.Writer, f Format, set *dataset.Set, r audit.Report) error {
-	p := plot.New()
-	p.Title.Text = fmt.Sprintf("%s: %d convicted (red), %d suspected (orange); lines: contradictions at %s speed; dashed: likely place",
-		set.Name, len(r.Convicted), len(r.Suspected), r.Speed)
+	p := picture.New(fmt.Sprintf("%s: %d convicted (red), %d suspected (orange); lines: contradictions at %s speed; dashed: likely place",
+		set.Name, len(r.Convicted), len(r.Suspected), r.Speed), "longitude", "latitude")
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = -180, 180, -60, 85
-	p.X.Tick.Marker, p.Y.Tick.Marker = every(30, "°"), every(30, "°")
+	p.X.Tick.Marker, p.Y.Tick.Marker = picture.Every(30, "°"), picture.Every(30, "°")
 	if err := coasts(p); err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func Map(w io.Writer, f Format, set *dataset.Set, r audit.Report) error {
 		}
 	}
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = -180, 180, -60, 85
-	return write(w, f, p, 30*vg.Centimeter, 13.5*vg.Centimeter)
+	return picture.Write(w, f, p, 30*vg.Centimeter, 13.5*vg.Centimeter)
 }
 
 type mapping struct {
@@ -103,7 +103,10 @@ func (m mapping) accused(a audit.Accused, colour color.Color) error {
 		return err
 	}
 	name.Offset = vg.Point{X: 4, Y: 3}
-	name.TextStyle[0].Color = colour
+	name.TextStyle[0].Font, name.TextStyle[0].Color = picture.Font(9), colour
+	if at.Lon > 150 { // a name to the right would leave the map
+		name.Offset.X, name.TextStyle[0].XAlign = -name.Offset.X, draw.XRight
+	}
 	m.p.Add(name)
 	return nil
 }
@@ -182,14 +185,4 @@ func thin(ring [][2]float64) plotter.XYs {
 		}
 	}
 	return out
-}
-
-// every marks an axis at multiples of a step.
-func every(step float64, unit string) plot.Ticker {
-	return plot.TickerFunc(func(least, most float64) (ticks []plot.Tick) {
-		for v := math.Ceil(least/step) * step; v <= most; v += step {
-			ticks = append(ticks, plot.Tick{Value: v, Label: fmt.Sprintf("%.0f%s", v, unit)})
-		}
-		return ticks
-	})
 }

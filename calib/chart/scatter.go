@@ -15,6 +15,7 @@ import (
 	"github.com/ursa-virtual/ursa/calib/dataset"
 	"github.com/ursa-virtual/ursa/calib/model"
 	"github.com/ursa-virtual/ursa/topology/earth"
+	"github.com/ursa-virtual/ursa/topology/picture"
 )
 
 // leastKM is where the axis begins: nearer pairs are drawn there.
@@ -36,13 +37,11 @@ func Scatter(w io.Writer, f Format, set *dataset.Set, r audit.Report, m *model.M
 		}
 		only, title = i, fmt.Sprintf("%s: %s %s", set.Name, set.Nodes[i].Name, set.Nodes[i].Country)
 	}
-	p := plot.New()
-	p.Title.Text = title
-	p.X.Label.Text, p.Y.Label.Text = "claimed distance, km (great circle)", "round trip, ms"
+	p := picture.New(title, "claimed distance, km (great circle, log scale)", "round trip, ms (log scale)")
 	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
 	p.X.Tick.Marker, p.Y.Tick.Marker = decades{}, decades{}
-	p.Legend.Top, p.Legend.Left, p.Legend.Padding = true, true, 1.5
-	s := spotsOf(set, r, only, f.maxDots())
+	p.Legend.Top, p.Legend.Left = true, true
+	s := spotsOf(set, r, only, maxDots(f))
 	for _, layer := range []struct {
 		name   string
 		at     plotter.XYs
@@ -65,7 +64,7 @@ func Scatter(w io.Writer, f Format, set *dataset.Set, r audit.Report, m *model.M
 	}
 	p.X.Min, p.X.Max = leastKM, mostKM
 	p.Y.Min, p.Y.Max = s.least, s.most
-	return write(w, f, p, 24*vg.Centimeter, 15*vg.Centimeter)
+	return picture.Write(w, f, p, 24*vg.Centimeter, 15*vg.Centimeter)
 }
 
 // lines draws the speed classes and the model.

@@ -9,12 +9,10 @@ import (
 	"maps"
 	"slices"
 
-	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgimg"
-	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/ursa-virtual/ursa/topology/picture"
 )
 
 // By is what a drawing of usage tells apart.
@@ -87,15 +85,16 @@ func (r Report) Chart(w io.Writer, format string, by By) error {
 	if by != ByJurisdiction && by != ByTenant && by != ByCore {
 		return ErrBy
 	}
+	if f := picture.Format(format); f != picture.SVG && f != picture.PNG {
+		return fmt.Errorf("%w, not %q", ErrFormat, format)
+	}
 	rows := slices.DeleteFunc(slices.Clone(r.Usage), func(r Row) bool { return r.Grants == 0 })
 	if len(rows) == 0 {
 		return ErrEmpty
 	}
 	periods, names, units := series(rows, by)
 	const width, height = 24 * vg.Centimeter, 12 * vg.Centimeter
-	p := plot.New()
-	p.Title.Text = fmt.Sprintf("units released, by %s", by)
-	p.Y.Label.Text = "units (ms of CPU time)"
+	p := picture.New(fmt.Sprintf("units released, by %s", by), "", "units (ms of CPU time)")
 	p.Legend.Top = true
 	var below *plotter.BarChart
 	for i, name := range names {
@@ -113,7 +112,10 @@ func (r Report) Chart(w io.Writer, format string, by By) error {
 	}
 	p.NominalX(thinned(periods)...)
 	p.Y.Min, p.Y.Max = 0, p.Y.Max*1.25 // room for the legend
-	return write(w, format, p, width, height)
+	if err := picture.Write(w, picture.Format(format), p, width, height); err != nil {
+		return fmt.Errorf("monitor: %w", err)
+	}
+	return nil
 }
 
 // thinned keeps at most a dozen labels.
@@ -126,24 +128,4 @@ func thinned(periods []string) []string {
 		}
 	}
 	return out
-}
-
-func write(w io.Writer, format string, p *plot.Plot, width, height vg.Length) error {
-	var c interface {
-		vg.CanvasSizer
-		io.WriterTo
-	}
-	switch format {
-	case "svg":
-		c = vgsvg.New(width, height)
-	case "png":
-		c = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(144))}
-	default:
-		return fmt.Errorf("%w, not %q", ErrFormat, format)
-	}
-	p.Draw(draw.New(c))
-	if _, err := c.WriteTo(w); err != nil {
-		return fmt.Errorf("monitor: %w", err)
-	}
-	return nil
 }

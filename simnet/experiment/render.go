@@ -13,6 +13,7 @@ import (
 	"github.com/ursa-virtual/ursa/simnet/experiment/page"
 	"github.com/ursa-virtual/ursa/simnet/experiment/result"
 	"github.com/ursa-virtual/ursa/simnet/experiment/summary"
+	"github.com/ursa-virtual/ursa/topology/picture"
 )
 
 // The files that Render makes, beside a picture of each kind as .svg and .png.
@@ -37,7 +38,7 @@ func Render(s *result.Set) (map[string][]byte, error) {
 		PageName:                 func(w io.Writer) error { return page.Write(w, s, pictures) },
 	}
 	for _, p := range pictures {
-		for _, f := range []chart.Format{chart.SVG, chart.PNG} {
+		for _, f := range []picture.Format{picture.SVG, picture.PNG} {
 			fill[p.Name+"."+string(f)] = func(w io.Writer) error { return p.WriteTo(w, f) }
 		}
 	}

@@ -9,9 +9,8 @@ import (
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgimg"
-	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/ursa-virtual/ursa/topology/picture"
 )
 
 // dots of a drawn curve.
@@ -24,9 +23,10 @@ var colours = []color.NRGBA{{0x1b, 0x6c, 0xa8, 0xff}, {0x2a, 0x8c, 0x55, 0xff}, 
 // Chart draws the cumulative distributions of round trips in each distance bin, measured as lines and simulated as dashes, as "svg" or
 // "png". The same report gives the same bytes.
 func (r *Report) Chart(w io.Writer, format string) error {
-	p := plot.New()
-	p.Title.Text = fmt.Sprintf("%s: held-out pairs (lines) and the fitted world (dashes)", r.Data)
-	p.X.Label.Text, p.Y.Label.Text = "round trip, ms", "share of pairs"
+	if f := picture.Format(format); f != picture.SVG && f != picture.PNG {
+		return fmt.Errorf("%w: a drawing as %q; use svg or png", ErrOptions, format)
+	}
+	p := picture.New(fmt.Sprintf("%s: held-out pairs (lines) and the fitted world (dashes)", r.Data), "round trip, ms (log scale)", "share of pairs at most so")
 	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.ConstantTicks(ticks())
 	p.Legend.Left, p.Legend.Top = true, true
 	last := r.Final()
@@ -53,7 +53,7 @@ func (r *Report) Chart(w io.Writer, format string) error {
 			p.Add(line)
 		}
 	}
-	return render(w, format, p)
+	return picture.Write(w, picture.Format(format), p, 24*vg.Centimeter, 15*vg.Centimeter)
 }
 
 // ticks are round numbers of milliseconds.
@@ -78,23 +78,4 @@ func (l Likeness) inBin(b Bin, test []pair) (measured, simulated []float64) {
 		}
 	}
 	return sorted(measured), sorted(simulated)
-}
-
-func render(w io.Writer, format string, p *plot.Plot) error {
-	const width, height = 24 * vg.Centimeter, 15 * vg.Centimeter
-	var c interface {
-		vg.CanvasSizer
-		io.WriterTo
-	}
-	switch format {
-	case "svg":
-		c = vgsvg.New(width, height)
-	case "png":
-		c = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(120))}
-	default:
-		return fmt.Errorf("%w: a drawing as %q; use svg or png", ErrOptions, format)
-	}
-	p.Draw(draw.New(c))
-	_, err := c.WriteTo(w)
-	return err
 }

@@ -10,16 +10,17 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/plotutil"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-	_ "gonum.org/v1/plot/vg/vgsvg" // the format of the files
 
 	"github.com/ursa-virtual/ursa/locator/estimate/places"
 	"github.com/ursa-virtual/ursa/locator/eval"
+	"github.com/ursa-virtual/ursa/topology/picture"
 )
 
 // Files names the charts that Write makes.
@@ -48,20 +49,14 @@ const (
 )
 
 func svg(p *plot.Plot, w, h vg.Length) ([]byte, error) {
-	to, err := p.WriterTo(w, h, "svg")
-	if err != nil {
-		return nil, err
-	}
 	var b bytes.Buffer
-	_, err = to.WriteTo(&b)
+	err := picture.Write(&b, picture.SVG, p, w, h)
 	return b.Bytes(), err
 }
 
 // Errors draws the share of targets whose error is at most so many kilometres, for each method.
 func Errors(r *eval.Report) ([]byte, error) {
-	p := plot.New()
-	p.Title.Text = fmt.Sprintf("%s: %d targets, %d beacons", r.Data, r.Targets, r.Beacons)
-	p.X.Label.Text, p.Y.Label.Text = "error, km (log scale)", "share of targets"
+	p := picture.New(fmt.Sprintf("%s: %d targets, %d beacons", r.Data, r.Targets, r.Beacons), "error, km (log scale)", "share of targets at most so")
 	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 1, 20_000, 0, 1
 	p.Add(plotter.NewGrid())
@@ -89,9 +84,7 @@ func Errors(r *eval.Report) ([]byte, error) {
 
 // Reliability draws how often a region of a probability held the truth, for the methods whose regions have one.
 func Reliability(r *eval.Report) ([]byte, error) {
-	p := plot.New()
-	p.Title.Text = r.Data + ": is a 90 % region right nine times in ten?"
-	p.X.Label.Text, p.Y.Label.Text = "probability of the region", "share of targets in it"
+	p := picture.New(r.Data+": is a 90 % region right nine times in ten?", "probability of the region", "share of targets in it")
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, 1, 0, 1
 	p.Add(plotter.NewGrid())
 	p.Legend.Top, p.Legend.Left = true, true
@@ -121,25 +114,26 @@ func Reliability(r *eval.Report) ([]byte, error) {
 
 // Map draws the targets, and for each a line to where ursa puts it, over the populated places of the Earth.
 func Map(r *eval.Report) ([]byte, error) {
-	p := plot.New()
-	p.Title.Text = r.Data + ": targets (dots) and where ursa puts them (lines)"
-	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = -180, 180, -60, 80
-	p.X.Label.Text, p.Y.Label.Text = "longitude", "latitude. "+places.Attribution
+	p := picture.New(r.Data+": targets (dots) and where ursa puts them (lines)", "longitude. Grey: "+places.Attribution, "latitude")
 	if err := addPlaces(p); err != nil {
 		return nil, err
 	}
 	truth := plotter.XYs{}
 	for _, t := range r.Places() {
 		truth = append(truth, plotter.XY{X: t.Truth.Lon, Y: t.Truth.Lat})
-		if math.Abs(t.Truth.Lon-t.Estimate.Lon) > 180 {
-			continue // the short way leaves the map
+		// The short way may leave the map: then the line is drawn towards both rims, once beyond each.
+		around := 0.0
+		if apart := t.Estimate.Lon - t.Truth.Lon; math.Abs(apart) > 180 {
+			around = math.Copysign(360, apart)
 		}
-		line, err := plotter.NewLine(plotter.XYs{{X: t.Truth.Lon, Y: t.Truth.Lat}, {X: t.Estimate.Lon, Y: t.Estimate.Lat}})
-		if err != nil {
-			return nil, err
+		for _, shift := range slices.Compact([]float64{0, around}) {
+			line, err := plotter.NewLine(plotter.XYs{{X: t.Truth.Lon + shift, Y: t.Truth.Lat}, {X: t.Estimate.Lon - around + shift, Y: t.Estimate.Lat}})
+			if err != nil {
+				return nil, err
+			}
+			line.Color = color.RGBA{R: 200, G: 60, B: 40, A: 255}
+			p.Add(line)
 		}
-		line.Color = color.RGBA{R: 200, G: 60, B: 40, A: 255}
-		p.Add(line)
 	}
 	dots, err := plotter.NewScatter(truth)
 	if err != nil {
@@ -147,6 +141,8 @@ func Map(r *eval.Report) ([]byte, error) {
 	}
 	dots.Shape, dots.Radius, dots.Color = draw.CircleGlyph{}, vg.Points(1.5), color.RGBA{R: 20, G: 60, B: 140, A: 255}
 	p.Add(dots)
+	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = -180, 180, -60, 80
+	p.X.Tick.Marker, p.Y.Tick.Marker = picture.Every(30, "°"), picture.Every(30, "°")
 	return svg(p, 24*vg.Centimeter, 12*vg.Centimeter)
 }
 

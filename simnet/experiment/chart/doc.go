@@ -6,7 +6,6 @@
 package chart
 
 import (
-	"fmt"
 	"image/color"
 	"io"
 
@@ -14,19 +13,9 @@ import (
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgimg"
-	"gonum.org/v1/plot/vg/vgsvg"
 
 	"github.com/ursa-virtual/ursa/simnet/experiment/result"
-)
-
-// Format is how a picture is written.
-type Format string
-
-// The formats.
-const (
-	SVG Format = "svg"
-	PNG Format = "png"
+	"github.com/ursa-virtual/ursa/topology/picture"
 )
 
 // Picture is one drawing, not yet written.
@@ -39,22 +28,8 @@ type Picture struct {
 }
 
 // WriteTo writes the picture.
-func (p *Picture) WriteTo(w io.Writer, f Format) error {
-	var c interface {
-		vg.CanvasSizer
-		io.WriterTo
-	}
-	switch f {
-	case SVG:
-		c = vgsvg.New(p.width, p.height)
-	case PNG:
-		c = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(p.width, p.height), vgimg.UseDPI(110))}
-	default:
-		return fmt.Errorf("unknown format of a picture: %q; use svg or png", string(f))
-	}
-	p.plot.Draw(draw.New(c))
-	_, err := c.WriteTo(w)
-	return err
+func (p *Picture) WriteTo(w io.Writer, f picture.Format) error {
+	return picture.Write(w, f, p.plot, p.width, p.height)
 }
 
 // All draws every picture for which the set has data, in a fixed order.
@@ -93,15 +68,11 @@ const (
 )
 
 func blank(title, x, y string) *plot.Plot {
-	p := plot.New()
-	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, y
-	p.Title.TextStyle.Font.Size, p.Title.Padding = vg.Points(11), vg.Points(6)
+	p := picture.New(title, x, y)
 	grid := plotter.NewGrid()
 	grid.Vertical.Color, grid.Horizontal.Color = faint, faint
 	grid.Vertical.Width, grid.Horizontal.Width = vg.Points(0.4), vg.Points(0.4)
 	p.Add(grid)
-	p.Legend.Padding = vg.Points(2)
-	p.Legend.TextStyle.Font.Size = vg.Points(9)
 	return p
 }
 

@@ -113,7 +113,6 @@ func against(s *result.Set, a summary.Axes, metric summary.Share, title string, 
 		}
 	}
 	p := blank(s.Header.Name+": "+title, label, metric.Label)
-	p.Y.Label.TextStyle.Font.Size = vg.Points(9)
 	lo, hi, top := math.Inf(1), math.Inf(-1), 0.0
 	for i, l := range lines {
 		xy, bars := plotter.XYs{}, plotter.YErrors{}

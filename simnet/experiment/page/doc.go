@@ -16,6 +16,7 @@ import (
 	"github.com/ursa-virtual/ursa/simnet/experiment/chart"
 	"github.com/ursa-virtual/ursa/simnet/experiment/result"
 	"github.com/ursa-virtual/ursa/simnet/experiment/summary"
+	"github.com/ursa-virtual/ursa/topology/picture"
 )
 
 //go:embed page.html
@@ -78,7 +79,7 @@ var (
 // inline makes a drawing part of the page: without the prologue of a file of its own, and with ids that no other drawing has.
 func inline(p *chart.Picture, at int) (template.HTML, error) {
 	var b bytes.Buffer
-	if err := p.WriteTo(&b, chart.SVG); err != nil {
+	if err := p.WriteTo(&b, picture.SVG); err != nil {
 		return "", err
 	}
 	svg := b.Bytes()

@@ -16,6 +16,7 @@ import (
 	"github.com/ursa-virtual/ursa/simnet/experiment/chart"
 	"github.com/ursa-virtual/ursa/simnet/experiment/page"
 	"github.com/ursa-virtual/ursa/simnet/experiment/result"
+	"github.com/ursa-virtual/ursa/topology/picture"
 )
 
 // full is a set with everything that a page can show, and with names that would like to be more than text.
@@ -122,7 +123,7 @@ func TestPicturesAreWhole(t *testing.T) {
 	for _, p := range pictures {
 		names = append(names, p.Name)
 		var svg, again, raster bytes.Buffer
-		if err := errors.Join(p.WriteTo(&svg, chart.SVG), p.WriteTo(&again, chart.SVG), p.WriteTo(&raster, chart.PNG)); err != nil {
+		if err := errors.Join(p.WriteTo(&svg, picture.SVG), p.WriteTo(&again, picture.SVG), p.WriteTo(&raster, picture.PNG)); err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(svg.Bytes(), again.Bytes()) {
