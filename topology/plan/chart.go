@@ -8,13 +8,15 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/ursa-virtual/ursa/topology/picture"
 )
 
 // Chart draws a collection made here as SVG.
 type Chart struct {
 	Title   string
 	Caption string
-	Land    [][][2]float64 // rings of land to draw below, as [lon, lat] in degrees, cut at the antimeridian: see LandOutlines
+	Land    Land // to draw below; see LandOutlines
 	Data    Collection
 }
 
@@ -22,35 +24,77 @@ const (
 	chartWidth  = 1200.0
 	chartMargin = 24.0
 	chartHead   = 64.0
+	chartFoot   = 66.0
+)
+
+// Colours that people who confuse red and green can tell apart: Okabe and Ito (2008).
+const (
+	provenColour   = "#009e73"
+	unprovenColour = "#d55e00"
+	beaconColour   = "#0072b2"
+	pickColour     = "#f0c000"
+	inkColour      = "#222"
+	coastColour    = "#7d877d"
 )
 
 // frame maps degrees to the page: equirectangular, true to scale at the middle latitude.
 type frame struct {
-	west, north, scaleX, scaleY float64
-	width, height               float64
+	window
+	scaleX, scaleY float64
+	height         float64
 }
 
 func (f frame) x(lon float64) float64 { return chartMargin + (lon-f.west)*f.scaleX }
 func (f frame) y(lat float64) float64 { return chartHead + (f.north-lat)*f.scaleY }
+func (f frame) foot() float64         { return f.height - chartFoot }
 
-// WriteTo writes the chart as SVG 1.1: land in grey, meridians and parallels every ten degrees, sampled cells green when proven and red when not, beacons blue, picks orange
-// and numbered, the claim a cross. It is a drawing: nothing is rounded outward.
+func (c Chart) frame() frame {
+	f := frame{window: windowOf(c.Data.Features)}
+	f.scaleX = (chartWidth - 2*chartMargin) / (f.east - f.west)
+	f.scaleY = f.scaleX * f.stretch()
+	f.height = chartHead + (f.north-f.south)*f.scaleY + chartFoot
+	return f
+}
+
+// Bounds returns the rim of what the chart shows, in degrees. East is beyond 180 when the chart crosses the antimeridian.
+func (c Chart) Bounds() (west, east, south, north float64) {
+	f := c.frame()
+	return f.west, f.east, f.south, f.north
+}
+
+// page writes the parts of a chart.
+type page struct {
+	*bufio.Writer
+	frame
+	labels []box // where texts stand already
+}
+
+// WriteTo writes the chart as SVG 1.1 that shrinks to its window: the land, a net of meridians and parallels, sampled cells and places in
+// green when proven and in orange when not, beacons, numbered picks and the claim, with a legend and a scale. It is a drawing: nothing is
+// rounded outward.
 func (c Chart) WriteTo(w io.Writer) (int64, error) {
 	counted := &countingWriter{w: w}
-	b := bufio.NewWriter(counted)
-	f := c.frame()
-	fmt.Fprintf(b, `<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" font-family="sans-serif">`+"\n", f.width, f.height)
-	fmt.Fprintf(b, `<rect width="100%%" height="100%%" fill="#f1f6fa"/>`+"\n")
-	fmt.Fprintf(b, `<clipPath id="map"><rect x="%.1f" y="%.1f" width="%.1f" height="%.1f"/></clipPath><g clip-path="url(#map)">`+"\n",
-		chartMargin, chartHead, f.width-2*chartMargin, f.height-chartHead-chartMargin)
-	c.ground(b, f)
-	for _, feature := range c.Data.Features {
-		draw(b, f, feature)
-	}
-	fmt.Fprintf(b, "</g>\n")
-	fmt.Fprintf(b, `<text x="%.0f" y="28" font-size="20">%s</text>`+"\n", chartMargin, escape(c.Title))
-	fmt.Fprintf(b, `<text x="%.0f" y="50" font-size="14" fill="#445">%s</text>`+"\n</svg>\n", chartMargin, escape(c.Caption))
-	if err := b.Flush(); err != nil {
+	p := &page{Writer: bufio.NewWriter(counted), frame: c.frame()}
+	fmt.Fprintf(p, `<svg xmlns="http://www.w3.org/2000/svg" role="img" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f" style="max-width:100%%;height:auto" font-family="%s">`+"\n",
+		chartWidth, p.height, chartWidth, p.height, picture.Families)
+	fmt.Fprintf(p, "<title>%s</title><desc>%s</desc>\n", escape(c.Title), escape(c.Caption))
+	fmt.Fprintf(p, `<rect width="100%%" height="100%%" fill="#fff"/>`+"\n")
+	fmt.Fprintf(p, `<clipPath id="map"><rect x="%.1f" y="%.1f" width="%.1f" height="%.1f"/></clipPath><g clip-path="url(#map)">`+"\n",
+		chartMargin, chartHead, chartWidth-2*chartMargin, p.foot()-chartHead)
+	fmt.Fprint(p, `<rect width="100%" height="100%" fill="#eaf2f8"/>`+"\n")
+	p.net()
+	p.ground(c.Land)
+	p.cells(c.Data.Features)
+	p.coasts(c.Land)
+	p.marks(c.Data.Features)
+	p.degrees()
+	fmt.Fprint(p, "</g>\n")
+	p.fitted(chartMargin, 28, 20, inkColour, c.Title)
+	p.fitted(chartMargin, 50, 14, "#445", c.Caption)
+	p.legend(c.Data.Features)
+	p.ruler()
+	fmt.Fprint(p, "</svg>\n")
+	if err := p.Flush(); err != nil {
 		return counted.n, err
 	}
 	return counted.n, counted.err
@@ -88,86 +132,134 @@ func points(f Feature) [][2]float64 {
 	return nil
 }
 
-// frame fits what the chart is about with a tenth around it, at least two degrees wide. Beacons count only when there is nothing else:
-// many a fleet is spread over the Earth and covers a country.
-func (c Chart) frame() frame {
-	about := slices.DeleteFunc(slices.Clone(c.Data.Features), func(f Feature) bool { return f.Properties["kind"] == "beacon" })
-	if len(about) == 0 {
-		about = c.Data.Features
-	}
-	west, east, south, north := 180.0, -180.0, 90.0, -90.0
-	for _, feature := range about {
-		for _, p := range points(feature) {
-			west, east = math.Min(west, p[0]), math.Max(east, p[0])
-			south, north = math.Min(south, p[1]), math.Max(north, p[1])
-		}
-	}
-	if west > east {
-		west, east, south, north = -180, 180, -90, 90
-	}
-	padX, padY := math.Max(1, (east-west)/10), math.Max(1, (north-south)/10)
-	west, east = math.Max(-180, west-padX), math.Min(180, east+padX)
-	south, north = math.Max(-90, south-padY), math.Min(90, north+padY)
-	f := frame{west: west, north: north, width: chartWidth}
-	f.scaleX = (chartWidth - 2*chartMargin) / (east - west)
-	f.scaleY = f.scaleX / math.Max(0.2, math.Cos((south+north)/2*math.Pi/180))
-	f.height = chartHead + (north-south)*f.scaleY + chartMargin
-	return f
+// text writes words that are as long in every browser as they are believed to be here.
+func (p *page) text(x, y, size float64, colour, words string) {
+	fmt.Fprintf(p, `<text x="%.1f" y="%.1f" font-size="%.3g" fill="%s" textLength="%.1f" lengthAdjust="spacingAndGlyphs">%s</text>`+"\n",
+		x, y, size, colour, math.Max(1, picture.Width(words, size)), escape(words))
 }
 
-func (c Chart) ground(b *bufio.Writer, f frame) {
-	fmt.Fprint(b, `<path fill="none" stroke="#dde3e8" stroke-width="0.7" d="`)
-	for lon := -180.0; lon <= 180; lon += 10 {
-		path(b, f, [][2]float64{{lon, -90}, {lon, 90}})
-	}
-	for lat := -90.0; lat <= 90; lat += 10 {
-		path(b, f, [][2]float64{{-180, lat}, {180, lat}})
-	}
-	fmt.Fprint(b, "\"/>\n<path fill=\"#e6e9e2\" fill-rule=\"evenodd\" stroke=\"#9aa49a\" stroke-width=\"0.6\" d=\"")
-	for _, ring := range c.Land {
-		path(b, f, ring)
-		b.WriteByte('Z')
-	}
-	fmt.Fprint(b, "\"/>\n")
+// haloed writes words over the map.
+func (p *page) haloed(x, y, size float64, colour, words string) {
+	fmt.Fprint(p, `<g stroke="#fff" stroke-width="3" stroke-linejoin="round" paint-order="stroke">`)
+	p.text(x, y, size, colour, words)
+	fmt.Fprint(p, "</g>")
 }
 
-func path(b *bufio.Writer, f frame, line [][2]float64) {
-	for i, p := range line {
+// fitted writes a line of words over the whole page, smaller when it is too long, and shortened when it would become too small to read.
+func (p *page) fitted(x, y, size float64, colour, words string) {
+	const least = 11
+	room := chartWidth - x - chartMargin
+	if wide := picture.Width(words, size); wide > room {
+		size = math.Max(least, size*room/wide)
+	}
+	whole := []rune(words)
+	for n := len(whole); n > 0 && picture.Width(words, size) > room+1; n = n * 9 / 10 {
+		words = string(whole[:n]) + "…"
+	}
+	p.text(x, y, size, colour, words)
+}
+
+func (p *page) path(line [][2]float64, turn float64) {
+	for i, at := range line {
 		command := 'L'
 		if i == 0 {
 			command = 'M'
 		}
-		fmt.Fprintf(b, "%c%.2f %.2f", command, f.x(p[0]), f.y(p[1]))
+		fmt.Fprintf(p, "%c%.1f %.1f", command, p.x(at[0]+turn), p.y(at[1]))
 	}
 }
 
-func draw(b *bufio.Writer, f frame, feature Feature) {
-	proven, _ := feature.Properties["proven"].(bool)
-	colour := "#d0483e"
-	if proven {
-		colour = "#2f9e5f"
+// ground fills the land.
+func (p *page) ground(land Land) {
+	fmt.Fprint(p, `<path fill="#e9ebe4" fill-rule="evenodd" d="`)
+	for _, ring := range land.Areas {
+		p.path(ring, 0)
+		fmt.Fprint(p, "Z")
 	}
-	at := points(feature)
-	if len(at) == 0 {
-		return
+	fmt.Fprint(p, "\"/>\n")
+}
+
+// coasts draws the outlines of the land, over the cells.
+func (p *page) coasts(land Land) {
+	fmt.Fprintf(p, `<path fill="none" stroke="%s" stroke-width="0.7" d="`, coastColour)
+	for _, line := range land.Borders {
+		p.path(line, 0)
 	}
-	if feature.Geometry.Type == "Polygon" {
-		fmt.Fprintf(b, `<path fill="%s" fill-opacity="0.45" d="`, colour)
-		path(b, f, at)
-		fmt.Fprintf(b, "Z\"/>\n")
-		return
+	fmt.Fprint(p, "\"/>\n")
+}
+
+// cells fills the sampled cells, all of a colour as one shape: neighbours show no seam between them.
+func (p *page) cells(features []Feature) {
+	for _, proven := range []bool{false, true} {
+		colour := unprovenColour
+		if proven {
+			colour = provenColour
+		}
+		any := false
+		for _, feature := range features {
+			if is, _ := feature.Properties["proven"].(bool); feature.Geometry.Type != "Polygon" || is != proven {
+				continue
+			}
+			ring := points(feature)
+			for _, turn := range p.turns(lonRange(ring)) {
+				if !any {
+					fmt.Fprintf(p, `<path class="cells" fill="%s" fill-opacity="0.45" d="`, colour)
+				}
+				any = true
+				p.path(ring, turn)
+				fmt.Fprint(p, "Z")
+			}
+		}
+		if any {
+			fmt.Fprint(p, "\"/>\n")
+		}
 	}
-	x, y := f.x(at[0][0]), f.y(at[0][1])
+}
+
+// marks draws what stands at a point: the claim lowest, since a beacon may stand there too, the picks on top, then names.
+func (p *page) marks(features []Feature) {
+	each := func(draw func(feature Feature, kind string, x, y float64), kinds ...string) {
+		for _, feature := range features {
+			at := points(feature)
+			kind, _ := feature.Properties["kind"].(string)
+			if feature.Geometry.Type != "Point" || len(at) == 0 || !slices.Contains(kinds, kind) {
+				continue
+			}
+			for _, turn := range p.turns(lonRange(at)) {
+				draw(feature, kind, p.x(at[0][0]+turn), p.y(at[0][1]))
+			}
+		}
+	}
+	each(p.mark, "claim")
+	each(p.mark, "sample", "beacon", "member")
+	each(p.mark, "pick")
+	each(func(feature Feature, kind string, x, y float64) {
+		name, _ := feature.Properties["name"].(string)
+		if rank, ok := feature.Properties["rank"]; ok {
+			name = fmt.Sprintf("%v %s", rank, name)
+		}
+		p.name(x, y, name)
+	}, "pick", "member")
+}
+
+func (p *page) mark(feature Feature, kind string, x, y float64) {
 	name, _ := feature.Properties["name"].(string)
-	switch feature.Properties["kind"] {
+	title := ""
+	if name != "" {
+		title = "<title>" + escape(name) + "</title>"
+	}
+	switch kind {
 	case "sample":
-		fmt.Fprintf(b, `<circle cx="%.2f" cy="%.2f" r="3" fill="%s" fill-opacity="0.7"><title>%s</title></circle>`+"\n", x, y, colour, escape(name))
+		colour := unprovenColour
+		if proven, _ := feature.Properties["proven"].(bool); proven {
+			colour = provenColour
+		}
+		fmt.Fprintf(p, `<circle class="place" cx="%.1f" cy="%.1f" r="3.5" fill="%s" stroke="#fff" stroke-width="0.6">%s</circle>`+"\n", x, y, colour, title)
 	case "claim":
-		fmt.Fprintf(b, `<path stroke="#222" stroke-width="2" d="M%.2f %.2fl14 14m0 -14l-14 14"/>`+"\n", x-7, y-7)
+		fmt.Fprintf(p, `<path class="claim" fill="none" stroke="%s" stroke-width="2.5" d="M%.1f %.1fl18 18m0 -18l-18 18"/>`+"\n", inkColour, x-9, y-9)
 	case "pick":
-		fmt.Fprintf(b, `<circle cx="%.2f" cy="%.2f" r="7" fill="#f08c00" stroke="#222"/>`, x, y)
-		fmt.Fprintf(b, `<text x="%.2f" y="%.2f" font-size="13">%v %s</text>`+"\n", x+9, y+4, feature.Properties["rank"], escape(name))
+		fmt.Fprintf(p, `<circle class="pick" cx="%.1f" cy="%.1f" r="7" fill="%s" stroke="%s">%s</circle>`+"\n", x, y, pickColour, inkColour, title)
 	default:
-		fmt.Fprintf(b, `<circle cx="%.2f" cy="%.2f" r="4" fill="#1c5fb0" stroke="#fff"><title>%s</title></circle>`+"\n", x, y, escape(name))
+		fmt.Fprintf(p, `<circle class="beacon" cx="%.1f" cy="%.1f" r="4" fill="%s" stroke="#fff">%s</circle>`+"\n", x, y, beaconColour, title)
 	}
 }

@@ -367,14 +367,19 @@ func TestCollectionsAndChart(t *testing.T) {
 	}
 	var svg bytes.Buffer
 	chart := plan.Chart{Title: "A & B", Caption: "<c>", Data: data}
-	if chart.Land, err = chart.LandOutlines(); err != nil || len(chart.Land) < 3 {
-		t.Fatalf("%d outlines of land in central Europe, %v", len(chart.Land), err)
+	if chart.Land, err = chart.LandOutlines(); err != nil || len(chart.Land.Areas) < 3 || len(chart.Land.Borders) < 3 {
+		t.Fatalf("%d outlines of land in central Europe, %v", len(chart.Land.Areas), err)
 	}
 	if n, err := chart.WriteTo(&svg); err != nil || n != int64(svg.Len()) {
 		t.Fatalf("%d of %d bytes, %v", n, svg.Len(), err)
 	}
 	if strings.Contains(svg.String(), "<script>") {
 		t.Error("a name became markup")
+	}
+	for _, want := range []string{`viewBox="0 0 1200 `, "<title>A &amp; B</title>", ">beacon</text>", ">new site, numbered as chosen</text>", " km at "} {
+		if !strings.Contains(svg.String(), want) {
+			t.Errorf("no %q on the map", want)
+		}
 	}
 	for d := xml.NewDecoder(&svg); ; {
 		if _, err := d.Token(); err == io.EOF {

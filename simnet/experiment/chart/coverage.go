@@ -12,11 +12,14 @@ import (
 
 	"github.com/ursa-virtual/ursa/simnet/experiment/result"
 	"github.com/ursa-virtual/ursa/simnet/experiment/summary"
+	"github.com/ursa-virtual/ursa/topology/picture"
 	"github.com/ursa-virtual/ursa/topology/plan"
 )
 
 // maxSpots is how many cores a map shows; an SVG holds each as an element.
 const maxSpots = 1500
+
+var coastGrey = color.NRGBA{0xa8, 0xb2, 0xb8, 0xff}
 
 // states says how each is drawn; the first is drawn lowest.
 var states = []struct {
@@ -42,9 +45,7 @@ func coverage(s *result.Set) ([]*Picture, error) {
 		return nil, nil
 	}
 	spots := thinned(s.Points[at].Spots)
-	p := plot.New()
-	p.Title.Text = s.Header.Name + ": where a core is proven (" + label(s, at) + ")"
-	p.Title.TextStyle.Font.Size = vg.Points(10)
+	p := picture.New(s.Header.Name+": where a core is proven ("+label(s, at)+")", "longitude", "latitude")
 	box, err := ground(p, spots)
 	if err != nil {
 		return nil, err
@@ -53,7 +54,7 @@ func coverage(s *result.Set) ([]*Picture, error) {
 		xy := plotter.XYs{}
 		for _, c := range spots {
 			if c.State == st.state {
-				xy = append(xy, plotter.XY{X: float64(c.Lon4) / 1e4, Y: float64(c.Lat4) / 1e4})
+				xy = append(xy, plotter.XY{X: box.lon(float64(c.Lon4) / 1e4), Y: float64(c.Lat4) / 1e4})
 			}
 		}
 		if len(xy) == 0 {
@@ -68,8 +69,8 @@ func coverage(s *result.Set) ([]*Picture, error) {
 		p.Legend.Add(fmt.Sprintf("%s: %d", st.name, len(xy)), dots)
 	}
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = box.west, box.east, box.south, box.north
+	p.X.Tick.Marker, p.Y.Tick.Marker = degrees(box.west, box.east), degrees(box.south, box.north)
 	p.Legend.Top, p.Legend.Left = false, true
-	p.Legend.TextStyle.Font.Size = vg.Points(8)
 	w := 20 * vg.Centimeter
 	tall := min(max(float64(box.north-box.south)/max(0.2, math.Cos((box.north+box.south)/2*math.Pi/180))/(box.east-box.west), 0.4), 1.2)
 	return []*Picture{{Name: "map", Caption: "Cores of one point: " + label(s, at) + ".", plot: p, width: w, height: w*vg.Length(tall) + 2*vg.Centimeter}}, nil
@@ -104,33 +105,48 @@ func label(s *result.Set, at int) string {
 
 type box struct{ west, east, south, north float64 }
 
+// lon is a longitude as the frame counts: beyond 180 when the frame crosses the antimeridian.
+func (b box) lon(lon float64) float64 {
+	if lon < b.west {
+		return lon + 360
+	}
+	return lon
+}
+
 // ground draws the coasts below the spots and returns the frame around them.
-func ground(p *plot.Plot, spots []result.Spot) (box, error) {
-	b := box{180, -180, 90, -90}
-	about := plan.Collection{Type: "FeatureCollection"}
+func ground(p *plot.Plot, spots []result.Spot) (b box, err error) {
+	about := plan.Chart{Data: plan.Collection{Type: "FeatureCollection"}}
 	for _, c := range spots {
-		lon, lat := float64(c.Lon4)/1e4, float64(c.Lat4)/1e4
-		b.west, b.east, b.south, b.north = min(b.west, lon), max(b.east, lon), min(b.south, lat), max(b.north, lat)
-		about.Features = append(about.Features, plan.Feature{Type: "Feature", Geometry: plan.Geometry{Type: "Point", Coordinates: [2]float64{lon, lat}},
+		about.Data.Features = append(about.Data.Features, plan.Feature{Type: "Feature",
+			Geometry:   plan.Geometry{Type: "Point", Coordinates: [2]float64{float64(c.Lon4) / 1e4, float64(c.Lat4) / 1e4}},
 			Properties: map[string]any{"kind": "sample"}})
 	}
-	padX, padY := max(0.5, (b.east-b.west)*0.06), max(0.5, (b.north-b.south)*0.06)
-	b = box{max(-180, b.west-padX), min(180, b.east+padX), max(-90, b.south-padY), min(90, b.north+padY)}
-	rings, err := plan.Chart{Data: about}.LandOutlines()
+	b.west, b.east, b.south, b.north = about.Bounds()
+	land, err := about.LandOutlines()
 	if err != nil {
 		return b, err
 	}
-	for _, ring := range rings {
-		xy := make(plotter.XYs, len(ring))
-		for i, at := range ring {
+	for _, outline := range land.Borders {
+		xy := make(plotter.XYs, len(outline))
+		for i, at := range outline {
 			xy[i] = plotter.XY{X: at[0], Y: at[1]}
 		}
-		land, err := plotter.NewLine(xy)
+		coast, err := plotter.NewLine(xy)
 		if err != nil {
 			return b, err
 		}
-		land.LineStyle = draw.LineStyle{Color: faint, Width: vg.Points(0.6)}
-		p.Add(land)
+		coast.LineStyle = draw.LineStyle{Color: coastGrey, Width: vg.Points(0.5)}
+		p.Add(coast)
 	}
 	return b, nil
+}
+
+// degrees marks an axis in steps that people count in.
+func degrees(least, most float64) plot.Ticker {
+	for _, step := range []float64{1, 2, 5, 10, 20} {
+		if (most-least)/step <= 10 {
+			return picture.Every(step, "°")
+		}
+	}
+	return picture.Every(30, "°")
 }

@@ -39,7 +39,7 @@ func shares(s *result.Set) (out []*Picture, err error) {
 		if err != nil {
 			return nil, err
 		}
-		caption := "95 % intervals: Wilson over trials, and a bootstrap over seeds where there are three or more."
+		caption := "95 % intervals: Wilson over trials, and a bootstrap over seeds where there are three or more. Curves stand a hair apart so that all bars are seen."
 		if a.Facet != "" {
 			caption += fmt.Sprintf(" All values of %s together.", summary.Short(a.Facet))
 		}
@@ -113,13 +113,12 @@ func against(s *result.Set, a summary.Axes, metric summary.Share, title string, 
 		}
 	}
 	p := blank(s.Header.Name+": "+title, label, metric.Label)
-	lo, hi, top := math.Inf(1), math.Inf(-1), 0.0
+	lo, hi, top := extent(lines)
 	for i, l := range lines {
 		xy, bars := plotter.XYs{}, plotter.YErrors{}
 		for _, q := range l.at {
-			xy = append(xy, plotter.XY{X: q.x, Y: q.y.Share})
+			xy = append(xy, plotter.XY{X: beside(q.x, i, len(lines), lo, hi, numeric), Y: q.y.Share})
 			bars = append(bars, struct{ Low, High float64 }{q.y.Share - q.y.Low, q.y.High - q.y.Share})
-			lo, hi, top = min(lo, q.x), max(hi, q.x), max(top, q.y.High)
 		}
 		if err := curve(p, xy, i, l.name, false); err != nil {
 			return nil, err
@@ -140,7 +139,34 @@ func against(s *result.Set, a summary.Axes, metric summary.Share, title string, 
 	return p, nil
 }
 
-// axis lays the X axis: words at their places, numbers as they are, and by their logarithm when they span more than a factor of 15.
+// extent is the range of X and the highest end of an error bar.
+func extent(lines []line) (lo, hi, top float64) {
+	lo, hi = math.Inf(1), math.Inf(-1)
+	for _, l := range lines {
+		for _, q := range l.at {
+			lo, hi, top = min(lo, q.x), max(hi, q.x), max(top, q.y.High)
+		}
+	}
+	return lo, hi, top
+}
+
+// beside moves the points of a curve aside by a hair, all curves together by a fiftieth of the picture, so that error bars at one value
+// do not hide each other.
+func beside(x float64, curve, curves int, lo, hi float64, numeric bool) float64 {
+	if curves < 2 {
+		return x
+	}
+	share := 0.02 * (float64(curve)/float64(curves-1) - 0.5)
+	if logarithmic(numeric, lo, hi) {
+		return x * math.Pow(hi/lo, share)
+	}
+	return x + share*(hi-lo)
+}
+
+// logarithmic says whether an axis is drawn by its logarithm: numbers that span more than a factor of 15.
+func logarithmic(numeric bool, lo, hi float64) bool { return numeric && lo > 0 && hi/lo > 15 }
+
+// axis lays the X axis: words at their places, numbers as they are, or by their logarithm.
 func axis(p *plot.Plot, words []string, numeric bool, lo, hi float64) {
 	p.Legend.Top, p.Legend.Left = true, false
 	var ticks []plot.Tick
@@ -152,14 +178,14 @@ func axis(p *plot.Plot, words []string, numeric bool, lo, hi float64) {
 		ticks = append(ticks, plot.Tick{Value: x, Label: w})
 	}
 	place := func(x float64) float64 { return x }
-	if logarithmic := numeric && lo > 0 && hi/lo > 15; logarithmic {
+	if logarithmic(numeric, lo, hi) {
 		place = math.Log
 	}
 	if numeric {
 		thinLabels(ticks, place, (place(hi)-place(lo))/18)
 	}
 	p.X.Tick.Marker = plot.ConstantTicks(ticks)
-	if numeric && lo > 0 && hi/lo > 15 {
+	if logarithmic(numeric, lo, hi) {
 		p.X.Scale = plot.LogScale{}
 		p.X.Min, p.X.Max = lo/1.1, hi*1.1
 		return
