@@ -45,7 +45,7 @@ func coverage(s *result.Set) ([]*Picture, error) {
 		return nil, nil
 	}
 	spots := thinned(s.Points[at].Spots)
-	p := picture.New(s.Header.Name+": where a core is proven ("+label(s, at)+")", "longitude", "latitude")
+	p := picture.New(s.Header.Name+": Where a core is proven ("+label(s, at)+")", "longitude", "latitude")
 	box, err := ground(p, spots)
 	if err != nil {
 		return nil, err

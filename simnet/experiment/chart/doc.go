@@ -8,6 +8,7 @@ package chart
 import (
 	"image/color"
 	"io"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -25,6 +26,13 @@ type Picture struct {
 
 	plot          *plot.Plot
 	width, height vg.Length
+}
+
+// Title says what is drawn, without the name of the experiment and without the values of the point, if it is of one.
+func (p *Picture) Title() string {
+	_, title, _ := strings.Cut(p.plot.Title.Text, ": ")
+	title, _, _ = strings.Cut(title, " (")
+	return title
 }
 
 // WriteTo writes the picture.

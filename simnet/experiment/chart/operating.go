@@ -26,7 +26,7 @@ func operating(s *result.Set) ([]*Picture, error) {
 	accepts, _ := summary.ShareOf("proven")
 	falsely, _ := summary.ShareOf("false_inside")
 	rows := summary.Collapse(s, summary.Pooled(s), append([]string{strengthKey}, setKeys...)...)
-	p := blank(s.Header.Name+": accepted inside against accepted outside", "false accepts, of cores outside", "accepted, of cores inside")
+	p := blank(s.Header.Name+": Accepted inside against accepted outside", "false accepts, of cores outside", "accepted, of cores inside")
 	chance, err := plotter.NewLine(plotter.XYs{{X: 0, Y: 0}, {X: 1, Y: 1}})
 	if err != nil {
 		return nil, err

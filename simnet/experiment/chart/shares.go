@@ -114,10 +114,11 @@ func against(s *result.Set, a summary.Axes, metric summary.Share, title string, 
 	}
 	p := blank(s.Header.Name+": "+title, label, metric.Label)
 	lo, hi, top := extent(lines)
+	aside := besides(lines, lo, hi, numeric)
 	for i, l := range lines {
 		xy, bars := plotter.XYs{}, plotter.YErrors{}
 		for _, q := range l.at {
-			xy = append(xy, plotter.XY{X: beside(q.x, i, len(lines), lo, hi, numeric), Y: q.y.Share})
+			xy = append(xy, plotter.XY{X: aside(q.x, i), Y: q.y.Share})
 			bars = append(bars, struct{ Low, High float64 }{q.y.Share - q.y.Low, q.y.High - q.y.Share})
 		}
 		if err := curve(p, xy, i, l.name, false); err != nil {
@@ -135,8 +136,17 @@ func against(s *result.Set, a summary.Axes, metric summary.Share, title string, 
 		p.Add(e)
 	}
 	axis(p, words, numeric, lo, hi)
-	p.Y.Min, p.Y.Max = 0, min(1, max(0.01, 1.15*top))
+	p.Y.Min, p.Y.Max = 0, max(0.01, (1.08+0.05*float64(len(lines)))*top) // room for the legend
+	p.Y.Tick.Marker = shareTicks{}
 	return p, nil
+}
+
+// shareTicks marks shares, which end at 1 even where the picture goes on.
+type shareTicks struct{ plot.DefaultTicks }
+
+// Ticks implements plot.Ticker.
+func (s shareTicks) Ticks(least, most float64) []plot.Tick {
+	return slices.DeleteFunc(s.DefaultTicks.Ticks(least, most), func(t plot.Tick) bool { return t.Value > 1+1e-9 })
 }
 
 // extent is the range of X and the highest end of an error bar.
@@ -150,17 +160,32 @@ func extent(lines []line) (lo, hi, top float64) {
 	return lo, hi, top
 }
 
-// beside moves the points of a curve aside by a hair, all curves together by a fiftieth of the picture, so that error bars at one value
-// do not hide each other.
-func beside(x float64, curve, curves int, lo, hi float64, numeric bool) float64 {
-	if curves < 2 {
-		return x
-	}
-	share := 0.02 * (float64(curve)/float64(curves-1) - 0.5)
+// besides moves the points of the curves aside by a hair, so that error bars at one value do not hide each other: all curves together by
+// at most a fiftieth of the picture, and by a quarter of the way to the next value.
+func besides(lines []line, lo, hi float64, numeric bool) func(x float64, curve int) float64 {
+	to, from := func(x float64) float64 { return x }, func(x float64) float64 { return x }
 	if logarithmic(numeric, lo, hi) {
-		return x * math.Pow(hi/lo, share)
+		to, from = math.Log, math.Exp
 	}
-	return x + share*(hi-lo)
+	var at []float64
+	for _, l := range lines {
+		for _, q := range l.at {
+			at = append(at, to(q.x))
+		}
+	}
+	slices.Sort(at)
+	room := 0.02 * (to(hi) - to(lo))
+	for i := 1; i < len(at); i++ {
+		if gap := at[i] - at[i-1]; gap > 0 {
+			room = min(room, gap/4)
+		}
+	}
+	return func(x float64, curve int) float64 {
+		if len(lines) < 2 {
+			return x
+		}
+		return from(to(x) + room*(float64(curve)/float64(len(lines)-1)-0.5))
+	}
 }
 
 // logarithmic says whether an axis is drawn by its logarithm: numbers that span more than a factor of 15.

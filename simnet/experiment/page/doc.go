@@ -26,6 +26,8 @@ var page = template.Must(template.New("page").Parse(text))
 
 // figure is a drawing set into the page.
 type figure struct {
+	Name    string // for links
+	Title   string
 	Caption string
 	SVG     template.HTML
 }
@@ -66,7 +68,7 @@ func Write(w io.Writer, s *result.Set, pictures []*chart.Picture) error {
 		if err != nil {
 			return err
 		}
-		c.Figures = append(c.Figures, figure{p.Caption, svg})
+		c.Figures = append(c.Figures, figure{p.Name, p.Title(), p.Caption, svg})
 	}
 	return page.Execute(w, c)
 }

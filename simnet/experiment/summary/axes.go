@@ -87,8 +87,18 @@ func (r *Row) Name(s *result.Set, but ...string) string {
 	return strings.Join(parts, ", ")
 }
 
-// Short is a key's last word: f of policy.f.
-func Short(key string) string { return key[strings.LastIndexByte(key, '.')+1:] }
+// Short is a key as people say it: f of policy.f, adversary of adversary.name, beacons of constellation.count.
+func Short(key string) string {
+	switch key {
+	case "adversary.name":
+		return "adversary"
+	case "constellation.count":
+		return "beacons"
+	case "cores.count":
+		return "cores"
+	}
+	return strings.ReplaceAll(key[strings.LastIndexByte(key, '.')+1:], "_", " ")
+}
 
 // Collapse adds up the rows that agree in the keys given and in their series, whatever their other values.
 func Collapse(s *result.Set, rows []Row, keep ...string) (out []Row) {
