@@ -31,7 +31,7 @@ func prove(t *testing.T, d *directory.Directory, exchanges ...exchanged) *statem
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := statement.Proof{Challenge: envelope, PreviousProof: statement.FirstProof(core.ID()), MadeUnixNS: now}
+	p := statement.Proof{TimedKey: timed.Public(), Challenge: envelope, PreviousProof: statement.FirstProof(core.ID()), MadeUnixNS: now}
 	for _, x := range exchanges {
 		p.Statements = append(p.Statements, exchange(t, d, asked, core, x))
 		p.Results = append(p.Results, x.beacon, x.core)
@@ -60,7 +60,7 @@ func exchange(t *testing.T, d *directory.Directory, asked statement.Asked, core 
 		ExporterHash: [32]byte{1}, TranscriptHash: [32]byte{1}, PreviousProof: statement.FirstProof(core.ID()), PositionMM: b.Position,
 		PosUncMM: b.PosUncMM, DirectoryEpoch: d.Epoch, Domains: b.Domains, StartUnixNS: now, EndUnixNS: now + 1, RoundsSent: 8, RoundsOK: 8,
 		RTTBeaconMinNS: 1, RTTCoreMinNS: 1, RTTBeaconP10NS: 1, RTTBeaconP50NS: 1, RTTBeaconP90NS: 1, TimerGranularityNS: 1, TimerErrorPPB: 1,
-		PayloadLen: 64, BeaconResult: statement.HashResult(x.beacon), CoreResult: statement.HashResult(x.core), TimedKey: timedKey, NotAfterUnixNS: now + second}.Encode()
+		PayloadLen: 64, BeaconResult: statement.HashResult(x.beacon), CoreResult: statement.HashResult(x.core), TimedKey: timed.ID(), NotAfterUnixNS: now + second}.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestVouched(t *testing.T) {
 	good := affirm(t, d, core, machine(t, attesttest.Variation{}))
 	vouched := attest.Vouched("test")
 	for range 2 { // the second time by memory
-		if err := vouched(d, core, timedKey, good, now); err != nil {
+		if err := vouched(d, core, timed.ID(), good, now); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -142,14 +142,14 @@ func TestVouched(t *testing.T) {
 		err  error
 		want error
 	}{
-		"another core":          {vouched(d, identity.ID{9}, timedKey, good, now), attest.ErrSubject},
+		"another core":          {vouched(d, identity.ID{9}, timed.ID(), good, now), attest.ErrSubject},
 		"another timed key":     {vouched(d, core, identity.TimedKeyID{6}, good, now), attest.ErrTimedKey},
 		"no timed key":          {vouched(d, core, identity.TimedKeyID{}, good, now), attest.ErrTimedKey},
-		"expired":               {vouched(d, core, timedKey, good, now+3601*second), attest.ErrResultExpired},
-		"flipped":               {vouched(d, core, timedKey, flipped, now), attest.ErrResultSignature},
-		"no result":             {vouched(d, core, timedKey, []byte("core result"), now), attest.ErrResult},
-		"another constellation": {attest.Vouched("prod")(d, core, timedKey, good, now), attest.ErrAudience},
-		"no directory":          {vouched(nil, core, timedKey, good, now), attest.ErrDirectory},
+		"expired":               {vouched(d, core, timed.ID(), good, now+3601*second), attest.ErrResultExpired},
+		"flipped":               {vouched(d, core, timed.ID(), flipped, now), attest.ErrResultSignature},
+		"no result":             {vouched(d, core, timed.ID(), []byte("core result"), now), attest.ErrResult},
+		"another constellation": {attest.Vouched("prod")(d, core, timed.ID(), good, now), attest.ErrAudience},
+		"no directory":          {vouched(nil, core, timed.ID(), good, now), attest.ErrDirectory},
 		"a beacon's, which names none": {vouched(d, core, identity.TimedKeyID{},
 			affirmStart(t, d, attest.Binding{Subject: core, Nonce: nonce}, machine(t, attesttest.Variation{})), now), attest.ErrTimedKey},
 	} {

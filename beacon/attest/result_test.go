@@ -50,11 +50,17 @@ var nonce = [32]byte{0x4e}
 // affirm lets the directory's appraiser appraise a good simulated machine.
 func affirm(t testing.TB, d *directory.Directory, subject identity.ID, m attest.SimMachine) []byte {
 	t.Helper()
-	return affirmStart(t, d, attest.Binding{Subject: subject, TimedKey: timedKey, Nonce: nonce}, m)
+	return affirmStart(t, d, attest.Binding{Subject: subject, TimedKey: timed.ID(), Nonce: nonce}, m)
 }
 
-// timedKey is what the core's process holds, unless a test says otherwise.
-var timedKey = identity.TimedKeyID{5}
+// timed is what the core's process holds, unless a test says otherwise.
+var timed = func() *identity.TimedKey {
+	k, err := identity.NewTimedKey(nil)
+	if err != nil {
+		panic(err)
+	}
+	return k
+}()
 
 // affirmStart is affirm for one start of a process.
 func affirmStart(t testing.TB, d *directory.Directory, b attest.Binding, m attest.SimMachine) []byte {

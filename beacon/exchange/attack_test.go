@@ -514,7 +514,7 @@ func fact(t testing.TB, p *pair) statement.Fact {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proof, _, err := statement.Proof{Challenge: envelope, Statements: []identity.Envelope{c.Signed}, Results: [][]byte{[]byte(coreResultText), c.BeaconResult},
+	proof, _, err := statement.Proof{TimedKey: p.coreCfg.TimedKey.Public(), Challenge: envelope, Statements: []identity.Envelope{c.Signed}, Results: [][]byte{[]byte(coreResultText), c.BeaconResult},
 		PreviousProof: p.coreCfg.Previous, MadeUnixNS: epochNS}.Seal(p.coreKey)
 	if err != nil {
 		t.Fatal(err)

@@ -221,9 +221,8 @@ func TestForgedIdentities(t *testing.T) {
 	}{
 		{"Ed25519 half of another", func(w *publicWire) { w.Ed = near.Ed }},
 		{"ML-DSA half of another", func(w *publicWire) { w.MLDSA = near.MLDSA }},
-		{"KEM key of another", func(w *publicWire) { w.KEM = near.KEM }},
+		{"KEM key, which cores have not", func(w *publicWire) { w.KEM = wireOfKey(t, newKey(t, identity.RoleBeacon, "a").Public()).KEM }},
 		{"small-order Ed25519 key", func(w *publicWire) { w.Ed = make([]byte, 32); w.Ed[0] = 1 }},
-		{"no KEM key", func(w *publicWire) { w.KEM = nil }},
 		{"another role", func(w *publicWire) { w.Role = identity.RoleBeacon }},
 		{"another suite", func(w *publicWire) { w.Suite = 2 }},
 	} {

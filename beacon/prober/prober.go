@@ -131,13 +131,14 @@ type Failure struct {
 // Outcome is what a committee answered; both lists ascend by beacon.
 type Outcome struct {
 	Asked    statement.Asked
+	TimedKey identity.TimedPublic // of this core: the one that answered
 	Answers  []Answer
 	Failures []Failure
 }
 
 // Proof returns the unsigned proof of the outcome: seal it with the core's key. Envelope is the gate's challenge.
 func (o Outcome) Proof(envelope identity.Envelope, coreResult []byte, previous [32]byte, madeUnixNS int64) statement.Proof {
-	p := statement.Proof{Challenge: envelope, PreviousProof: previous, MadeUnixNS: madeUnixNS, Results: [][]byte{coreResult}}
+	p := statement.Proof{TimedKey: o.TimedKey, Challenge: envelope, PreviousProof: previous, MadeUnixNS: madeUnixNS, Results: [][]byte{coreResult}}
 	for _, a := range o.Answers {
 		p.Statements = append(p.Statements, a.Signed)
 		p.Results = append(p.Results, a.BeaconResult)
@@ -257,7 +258,7 @@ func Run(ctx context.Context, cfg Config, envelope []byte) (Outcome, error) {
 	all.Wait()
 	slices.SortFunc(r.outcome.Answers, func(a, b Answer) int { return a.Beacon.ID().Compare(b.Beacon.ID()) })
 	slices.SortFunc(r.outcome.Failures, func(a, b Failure) int { return a.Beacon.Compare(b.Beacon) })
-	r.outcome.Asked = r.asked
+	r.outcome.Asked, r.outcome.TimedKey = r.asked, r.TimedKey.Public()
 	return r.outcome, nil
 }
 

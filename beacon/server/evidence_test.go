@@ -119,7 +119,7 @@ func TestHostSeesThatItsEvidenceIsRefused(t *testing.T) {
 		if n := r.server.Stats().RefusedReasons[exchange.ErrMistrusted.Error()]; n != 1 {
 			t.Errorf("%d counted: %v", n, r.server.Stats().RefusedReasons)
 		}
-		if log := r.log.String(); !strings.Contains(log, exchange.ErrMistrusted.Error()) || !strings.Contains(log, "peer refused: code 24") {
+		if log := r.log.String(); !strings.Contains(log, exchange.ErrMistrusted.Error()) || !strings.Contains(log, "peer refused: code 26") {
 			t.Error(log)
 		}
 	})

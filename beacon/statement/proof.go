@@ -33,7 +33,7 @@ var (
 	ErrStatementOrder   = errors.New("statements are not in ascending order of beacons")
 	ErrDuplicateBeacon  = errors.New("two statements of one beacon")
 	ErrDuplicateSession = errors.New("two statements about one session")
-	ErrTimedKeys        = errors.New("statements about different timed keys of one core: it was started anew, or exists twice")
+	ErrTimedKeys        = errors.New("statement is about another timed key than the proof: the core was started anew, or exists twice")
 	ErrResultMissing    = errors.New("statement names an attestation result that the proof does not hold")
 	ErrResultUnused     = errors.New("proof holds an attestation result that no statement names")
 	ErrResultOrder      = errors.New("attestation results are not in ascending order, or too many or too large")
@@ -50,6 +50,8 @@ type Proof struct {
 	Results       [][]byte            `cbor:"6,keyasint"` // encoded attestation results that statements name; ascending by bytes
 	PreviousProof [32]byte            `cbor:"7,keyasint"` // hash of the core's last proof, or FirstProof
 	MadeUnixNS    int64               `cbor:"8,keyasint"` // on the core's clock
+
+	TimedKey identity.TimedPublic `cbor:"9,keyasint"` // the key that the statements name; what a gate releases is wrapped to it
 }
 
 // Seal brings statements and results into order, drops repeated results, fills in Version, Suite and Core, and returns the signed
@@ -174,10 +176,11 @@ func Expecting(encoded []byte, d *directory.Directory, nowUnixNS int64) (Expect,
 type Verified struct {
 	Asked      Asked
 	Core       identity.Public
-	Facts      []Fact              // ascending by beacon
-	Results    map[[32]byte][]byte // encoded attestation results by HashResult: claims, which beacon/attest verifies
-	Hash       [32]byte            // what the core's next proof must name
-	MadeUnixNS int64               // on the core's clock, as it says
+	Facts      []Fact               // ascending by beacon
+	Results    map[[32]byte][]byte  // encoded attestation results by HashResult: claims, which beacon/attest verifies
+	Hash       [32]byte             // what the core's next proof must name
+	MadeUnixNS int64                // on the core's clock, as it says
+	TimedKey   identity.TimedPublic // whose holder was timed: by every statement
 }
 
 // VerifyProof makes facts from an encoded proof. Checks, in this order, each with its own error:
@@ -195,7 +198,7 @@ type Verified struct {
 //	ErrWrongPolicy        and policy
 //	ErrPreviousProof      the proof continues the expected chain
 //	                      each statement: all errors of VerifyStatement, with the beacon's id
-//	ErrTimedKeys          all statements are about one timed key
+//	ErrTimedKeys          all statements are about the proof's timed key
 //	ErrDuplicateSession   and no two about one session
 //	ErrResultMissing      every attestation result that a statement names is there
 //	ErrResultUnused       and no other
@@ -260,7 +263,7 @@ func (c Claim) Verify(x Expect) (*Verified, error) {
 	if err := x.fits(p, asked.challenge); err != nil {
 		return nil, err
 	}
-	v := &Verified{Asked: asked, Core: p.Core, Hash: hashProof(payload), MadeUnixNS: p.MadeUnixNS}
+	v := &Verified{Asked: asked, Core: p.Core, Hash: hashProof(payload), MadeUnixNS: p.MadeUnixNS, TimedKey: p.TimedKey}
 	if v.Facts, err = x.facts(p, asked); err != nil {
 		return nil, err
 	}
@@ -299,7 +302,7 @@ func (x Expect) facts(p Proof, asked Asked) ([]Fact, error) {
 			return nil, fmt.Errorf("statement of beacon %s: %w", e.Signer.Short(), err)
 		}
 		f := factOf(s, b)
-		if len(facts) > 0 && f.TimedKey != facts[0].TimedKey {
+		if f.TimedKey != p.TimedKey.ID() {
 			return nil, fmt.Errorf("%w: beacon %s", ErrTimedKeys, e.Signer.Short())
 		}
 		if sessions[f.SessionID] {

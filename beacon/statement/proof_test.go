@@ -85,6 +85,7 @@ func TestProofRefused(t *testing.T) {
 		{"another timed key", statement.ErrTimedKeys, func(p *p) {
 			p.Statements[1] = changed(func(st *statement.Statement) { st.TimedKey[0] ^= 1 })
 		}},
+		{"another timed key than the statements'", statement.ErrTimedKeys, func(p *p) { p.TimedKey = timedKey(t, 8).Public() }},
 		{"two other cores' statements", statement.ErrWrongCore, func(p *p) {
 			p.Statements = []identity.Envelope{changed(func(st *statement.Statement) { st.Core = otherCore.ID() })}
 		}},
@@ -211,7 +212,7 @@ var sentinels = []error{statement.ErrWrongCore, statement.ErrProofSignature, sta
 	statement.ErrUnknownBeacon, statement.ErrBeaconSignature, statement.ErrResultMissing,
 	statement.ErrPreviousProof, statement.ErrVersion, statement.ErrSuite, statement.ErrMadeTime, statement.ErrStatementOrder,
 	statement.ErrDuplicateBeacon, statement.ErrNotInCommittee, statement.ErrResultOrder, statement.ErrNoStatement,
-	statement.ErrCoreRole, statement.ErrProof}
+	statement.ErrCoreRole, statement.ErrTimedKeys, statement.ErrProof}
 
 func named(err error) string {
 	for _, s := range sentinels {

@@ -1,6 +1,7 @@
 package statement_test
 
 import (
+	"bytes"
 	"sync"
 	"testing"
 
@@ -19,6 +20,7 @@ const (
 type scene struct {
 	t          testing.TB
 	gate, core *identity.Private
+	timed      *identity.TimedKey  // the core's
 	beacons    []*identity.Private // ascending by id; the last is not asked
 	roots      []*identity.Private
 	draft      directory.Directory
@@ -45,11 +47,21 @@ var sceneKeys = sync.OnceValue(func() map[identity.Role][]*identity.Private {
 	return m
 })
 
+// timedKey is the timed key of a seed.
+func timedKey(t testing.TB, seed byte) *identity.TimedKey {
+	t.Helper()
+	k, err := identity.NewTimedKey(bytes.NewReader(bytes.Repeat([]byte{seed}, 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
 // newScene builds the run; change may alter the directory's draft before it is signed.
 func newScene(t testing.TB, change func(*directory.Directory)) *scene {
 	t.Helper()
 	keys := sceneKeys()
-	s := &scene{t: t, gate: keys[identity.RoleGate][0], core: keys[identity.RoleCore][0], roots: keys[identity.RoleDirectory],
+	s := &scene{t: t, timed: timedKey(t, 7), gate: keys[identity.RoleGate][0], core: keys[identity.RoleCore][0], roots: keys[identity.RoleDirectory],
 		results: [][]byte{[]byte("result of the core"), []byte("result of the beacons")}}
 	places := []earth.LatLon{{Lat: 50.11, Lon: 8.68}, {Lat: 52.37, Lon: 4.9}, {Lat: 48.86, Lon: 2.35}, {Lat: 35.68, Lon: 139.69}}
 	s.draft = directory.Directory{Epoch: 7, IssuedUnixNS: now - 100*second, ExpiresUnixNS: now + 1000*second,
@@ -123,7 +135,7 @@ func (s *scene) statement(i int) statement.Statement {
 		Domains: b.Domains, StartUnixNS: now - second, EndUnixNS: now - second/2, RoundsSent: 32, RoundsOK: 30,
 		RTTBeaconMinNS: 1_000_000 + int64(i), RTTCoreMinNS: 1_010_000, RTTBeaconP10NS: 1_020_000, RTTBeaconP50NS: 1_100_000,
 		RTTBeaconP90NS: 2_000_000, TimerGranularityNS: 50, TimerErrorPPB: 1000, PayloadLen: 64,
-		BeaconResult: statement.HashResult(s.results[1]), CoreResult: statement.HashResult(s.results[0]), TimedKey: identity.TimedKeyID{7}, NotAfterUnixNS: now + 60*second,
+		BeaconResult: statement.HashResult(s.results[1]), CoreResult: statement.HashResult(s.results[0]), TimedKey: s.timed.ID(), NotAfterUnixNS: now + 60*second,
 	}
 }
 
@@ -159,7 +171,7 @@ func (s *scene) signed(i int) identity.Envelope {
 
 // proof returns the honest proof, unsigned.
 func (s *scene) proof() statement.Proof {
-	return statement.Proof{Challenge: s.envelope, Statements: []identity.Envelope{s.signed(0), s.signed(1), s.signed(2)},
+	return statement.Proof{TimedKey: s.timed.Public(), Challenge: s.envelope, Statements: []identity.Envelope{s.signed(0), s.signed(1), s.signed(2)},
 		Results: s.results, PreviousProof: statement.FirstProof(s.core.ID()), MadeUnixNS: now - second/4}
 }
 

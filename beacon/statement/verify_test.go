@@ -22,7 +22,7 @@ func TestHonestRun(t *testing.T) {
 			t.Fatal(err)
 		}
 		b := s.draft.Beacons[i]
-		if !f.Verified() || f.Beacon != b.ID() || f.Position != b.ECEF() || f.PosUnc != 3 || f.RoundsOK != 30 || f.TimedKey != (identity.TimedKeyID{7}) {
+		if !f.Verified() || f.Beacon != b.ID() || f.Position != b.ECEF() || f.PosUnc != 3 || f.RoundsOK != 30 || f.TimedKey != s.timed.ID() {
 			t.Fatalf("%+v", f)
 		}
 		if f.Bound(statement.TimingBoth) != 1_010_000 || f.Bound(statement.TimingBeacon) != earth.RTT(1_000_000+i) || f.Bound(0) != 1_010_000 {

@@ -120,6 +120,7 @@ func parseMode(word string) (exchange.Mode, error) {
 type coreAgent struct {
 	*core.Agent
 	key     *identity.Private
+	timed   *identity.TimedKey
 	prover  *prober.Committee
 	gates   *client.Many
 	closers []func()
@@ -186,11 +187,10 @@ func (a *coreAgent) openProver(ctx context.Context, o coreOptions, mode exchange
 	if a.key, err = identity.LoadKey(filepath.Join(o.dir, coreKeyName), protect); err != nil {
 		return err
 	}
-	timed, err := identity.NewTimedKey(nil)
-	if err != nil {
+	if a.timed, err = identity.NewTimedKey(nil); err != nil {
 		return err
 	}
-	pass, err := o.passport.openCore(ctx, o.dir, a.key, timed.ID(), tell)
+	pass, err := o.passport.openCore(ctx, o.dir, a.key, a.timed.ID(), tell)
 	if err != nil {
 		return err
 	}
@@ -209,7 +209,7 @@ func (a *coreAgent) openProver(ctx context.Context, o coreOptions, mode exchange
 	a.closers = append(a.closers, func() { _ = socket.Close() })
 	a.closers = append(a.closers, pass.close)
 	history := &tpm.Clocks{} // of the beacons' TPMs, as long as this process lives
-	cfg := prober.Config{Key: a.key, TimedKey: timed, Socket: socket, Clock: clock, Mode: mode, Progress: probing}
+	cfg := prober.Config{Key: a.key, TimedKey: a.timed, Socket: socket, Clock: clock, Mode: mode, Progress: probing}
 	a.prover = &prober.Committee{Prepare: func(ctx context.Context) (prober.Config, error) {
 		d, err := trust.openDirectory(o.directory, nil)
 		if err != nil {
@@ -260,7 +260,7 @@ func (a *coreAgent) openAgent(o coreOptions, addresses []string, events func(cor
 	if a.gates, err = client.NewMany(gates...); err != nil {
 		return err
 	}
-	a.Agent, err = core.New(core.Config{Key: a.key, GateKey: gate.Key, Gate: a.gates, Prover: a.prover, Memory: core.NewFolder(o.dir), Want: o.want,
+	a.Agent, err = core.New(core.Config{Key: a.key, TimedKey: a.timed, GateKey: gate.Key, Gate: a.gates, Prover: a.prover, Memory: core.NewFolder(o.dir), Want: o.want,
 		Burn: o.burn, Clock: core.HostClock(), Events: events})
 	return err
 }

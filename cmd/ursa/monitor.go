@@ -41,16 +41,16 @@ func monitorCommand() *cobra.Command {
 
 // monitorOptions are what all commands of a monitor take.
 type monitorOptions struct {
-	proofs                 proofFlags
-	gate, ledger, key      string
-	evidence               []string
-	policies               []string
-	authors, state, kept   string
-	period                 string
-	seen, witness, views   []string
-	complete               bool
-	hall, workers          int
-	grace                  time.Duration
+	proofs               proofFlags
+	gate, ledger, key    string
+	evidence             []string
+	policies             []string
+	authors, state, kept string
+	period               string
+	seen, witness, views []string
+	complete             bool
+	hall, workers        int
+	grace                time.Duration
 }
 
 func (o *monitorOptions) register(cmd *cobra.Command) {

@@ -88,7 +88,7 @@ func (w *watched) decide(c *granttest.Core, want lock.Units, hold bool) {
 		w.t.Fatal(err)
 	}
 	if d.Granted {
-		_, f, err := keys.Open(d.Lease, w.GateKey.Public(), c.Key)
+		_, f, err := keys.Open(d.Lease, w.GateKey.Public(), c.Key.ID(), c.Timed)
 		if err != nil {
 			w.t.Fatal(err)
 		}

@@ -195,7 +195,7 @@ func (a *Agent) previous() [32]byte {
 // gate knows the proof as the last one by now; it forgives a core that does not
 // only as long as the lease was not redeemed, so the chain goes first.
 func (a *Agent) feed(envelope []byte, proof [32]byte, asked time.Duration) (lock.Units, error) {
-	l, feed, err := keys.Open(envelope, a.cfg.GateKey, a.cfg.Key)
+	l, feed, err := keys.Open(envelope, a.cfg.GateKey, a.cfg.Key.ID(), a.cfg.TimedKey)
 	if err != nil {
 		return 0, err
 	}

@@ -18,8 +18,9 @@ import (
 // gate is a gate that signs real leases and can be told to misbehave. It also
 // is the prover: what it takes is time.
 type gate struct {
-	key  *identity.Private
-	core *identity.Private
+	key   *identity.Private
+	core  *identity.Private
+	timed *identity.TimedKey
 
 	mu       sync.Mutex
 	down     bool         // answers nothing
@@ -58,6 +59,9 @@ func newGate(t testing.TB) *gate {
 	t.Helper()
 	g := &gate{answers: map[[16]byte][]byte{}, takes: 100 * time.Millisecond, tOff: time.Minute, perMille: 1000}
 	var err error
+	if g.timed, err = identity.NewTimedKey(nil); err != nil {
+		t.Fatal(err)
+	}
 	if g.key, err = identity.FromSeed(identity.RoleGate, [identity.SeedSize]byte{1}); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +114,7 @@ func (g *gate) Lease(_ context.Context, r core.Request) ([]byte, error) {
 		}
 		now := time.Now()
 		var err error
-		env, _, err = keys.Issue(g.key, g.core.Public(), keys.Terms{Serial: r.RequestID, RequestID: r.RequestID, Core: g.core.ID(),
+		env, _, err = keys.Issue(g.key, g.timed.Public(), keys.Terms{Serial: r.RequestID, RequestID: r.RequestID, Core: g.core.ID(),
 			LockNonce: r.LockNonce, LockSeq: r.LockSeq, Units: uint64(r.Want), Class: uint8(class), PerMille: g.perMille,
 			PolicyHash: [32]byte{1}, ChallengeHash: [32]byte{1}, ProofHash: [32]byte{1}, IssuedUnixNS: now.UnixNano(),
 			NotAfterUnixNS: now.Add(time.Hour).UnixNano(), TOffMS: uint64(g.tOff.Milliseconds()),
@@ -129,7 +133,7 @@ func (g *gate) Lease(_ context.Context, r core.Request) ([]byte, error) {
 }
 
 func config(g *gate, events func(core.Event)) core.Config {
-	return core.Config{Key: g.core, GateKey: g.key.Public(), Gate: g, Prover: g, Memory: &core.Forgetful{}, Want: 1000, Events: events}
+	return core.Config{Key: g.core, TimedKey: g.timed, GateKey: g.key.Public(), Gate: g, Prover: g, Memory: &core.Forgetful{}, Want: 1000, Events: events}
 }
 
 // scene runs an agent over a fake workload in virtual time.

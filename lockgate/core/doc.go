@@ -142,6 +142,7 @@ type BurnMemory interface {
 // Config of an agent.
 type Config struct {
 	Key      *identity.Private    // the core's; needed
+	TimedKey *identity.TimedKey   // with which Prover proves, and for which leases come; needed
 	GateKey  identity.Public      // whose leases count; needed
 	Gate     Gate                 // needed
 	Prover   Prover               // needed
@@ -166,7 +167,7 @@ var (
 )
 
 func (c Config) fill() (Config, error) {
-	if c.Key == nil || c.GateKey.IsZero() || c.Gate == nil || c.Prover == nil || c.Memory == nil || c.Want == 0 {
+	if c.Key == nil || c.TimedKey.ID().IsZero() || c.GateKey.IsZero() || c.Gate == nil || c.Prover == nil || c.Memory == nil || c.Want == 0 {
 		return c, ErrConfig
 	}
 	if c.Cap == 0 {

@@ -256,7 +256,7 @@ func (c *crash) take(core *stage.Core, r grant.Request, hash [32]byte, lease []b
 		}
 		break
 	}
-	l, feed, err := keys.Open(lease, c.s.GateKey.Public(), core.Key)
+	l, feed, err := keys.Open(lease, c.s.GateKey.Public(), core.Key.ID(), core.Timed)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -219,7 +219,7 @@ func (g *Gate) release(ctx context.Context, r Request, hash [32]byte, a store.Ac
 			return fmt.Errorf("grant: no entropy: %w", err)
 		}
 	}
-	env, lease, err := keys.Issue(g.cfg.Key, f.Verified.Core, terms, g.seed(terms.Serial))
+	env, lease, err := keys.Issue(g.cfg.Key, f.Verified.TimedKey, terms, g.seed(terms.Serial))
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ import (
 // feed gives a granted lease to the core's lock.
 func feed(t *testing.T, s *granttest.Scene, c *granttest.Core, envelope []byte) keys.Lease {
 	t.Helper()
-	l, f, err := keys.Open(envelope, s.GateKey.Public(), c.Key)
+	l, f, err := keys.Open(envelope, s.GateKey.Public(), c.Key.ID(), c.Timed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -478,7 +478,7 @@ func BenchmarkGrant(b *testing.B) {
 		if err != nil || !d.Granted {
 			b.Fatal(err, d.RefusedBy, d.Reason)
 		}
-		_, f, err := keys.Open(d.Lease, s.GateKey.Public(), s.Core.Key)
+		_, f, err := keys.Open(d.Lease, s.GateKey.Public(), s.Core.Key.ID(), s.Core.Timed)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -2,11 +2,12 @@
 // one nonce, may do so many units of work.
 //
 // A lease travels as one signed envelope and holds its key wrapped (HPKE with
-// X-Wing) to the KEM key of the core. The hash of that key, bound to the lock
-// nonce, stands in the lease as well; so a lease that is stolen on the way, or
-// read out of the store or the ledger, opens nothing without the private key of
-// the core, and a lease that the core could read but that was not made for its
-// outstanding nonce opens nothing either.
+// X-Wing) to the timed key of the core, the one that beacons located: what was
+// located is what unlocks. The hash of the key, bound to the lock nonce, stands
+// in the lease as well; so a lease that is stolen on the way, or read out of the
+// store or the ledger, opens nothing without the memory of the core's process,
+// and a lease that the core could read but that was not made for its outstanding
+// nonce opens nothing either.
 //
 // What it believes: the gate's public key that is handed in, and nothing of the
 // envelope before its signature holds. What an attacker may do: send any bytes
@@ -67,7 +68,7 @@ type Lease struct {
 	Version uint64   `cbor:"1,keyasint"`
 	Terms   Terms    `cbor:"2,keyasint"`
 	KeyHash [32]byte `cbor:"3,keyasint"` // lock.HashKey of the wrapped key
-	Wrapped []byte   `cbor:"4,keyasint"` // the key, for the core's KEM key only
+	Wrapped []byte   `cbor:"4,keyasint"` // the key, for the core's timed key only
 }
 
 // Hash names a lease in reports and in the ledger.
@@ -99,15 +100,13 @@ func RandomSeed(random io.Reader) (seed lock.Key, err error) {
 	return seed, nil
 }
 
-// Issue wraps the first key of the seed's chain to the core and signs the lease.
-// The seed must be secret and of this lease alone.
-func Issue(gate *identity.Private, core identity.Public, t Terms, seed lock.Key) ([]byte, Lease, error) {
+// Issue wraps the first key of the seed's chain to the core's timed key, the
+// one that was located, and signs the lease. The seed must be secret and of
+// this lease alone.
+func Issue(gate *identity.Private, timed identity.TimedPublic, t Terms, seed lock.Key) ([]byte, Lease, error) {
 	l := Lease{Version: Version, Terms: t}
 	if err := l.validate(); err != nil {
 		return nil, Lease{}, err
-	}
-	if core.ID() != t.Core {
-		return nil, Lease{}, ErrCore
 	}
 	k := StepKey(seed, 1, t.Steps)
 	l.KeyHash = lock.HashKey(lock.Nonce(t.LockNonce), k)
@@ -115,7 +114,7 @@ func Issue(gate *identity.Private, core identity.Public, t Terms, seed lock.Key)
 	if err != nil {
 		return nil, Lease{}, err
 	}
-	if l.Wrapped, err = identity.Wrap(core, info, k[:]); err != nil {
+	if l.Wrapped, err = timed.Wrap(info, k[:]); err != nil {
 		return nil, Lease{}, fmt.Errorf("keys: cannot wrap for %s: %w", t.Core.Short(), err)
 	}
 	payload, err := canon.Marshal(l)
@@ -154,19 +153,19 @@ func Verify(envelope []byte, gate identity.Public) (Lease, error) {
 
 // Open verifies a lease, checks that it is for this core, and unwraps its key:
 // the only way from bytes to something that a lock is fed with.
-func Open(envelope []byte, gate identity.Public, core *identity.Private) (Lease, lock.Feed, error) {
+func Open(envelope []byte, gate identity.Public, core identity.ID, timed *identity.TimedKey) (Lease, lock.Feed, error) {
 	l, err := Verify(envelope, gate)
 	if err != nil {
 		return Lease{}, lock.Feed{}, err
 	}
-	if l.Terms.Core != core.ID() {
+	if l.Terms.Core != core {
 		return Lease{}, lock.Feed{}, ErrCore
 	}
 	info, err := l.Terms.info()
 	if err != nil {
 		return Lease{}, lock.Feed{}, err
 	}
-	plain, err := core.Unwrap(info, l.Wrapped)
+	plain, err := timed.Unwrap(info, l.Wrapped)
 	if err != nil {
 		return Lease{}, lock.Feed{}, fmt.Errorf("%w: %w", ErrWrap, err)
 	}

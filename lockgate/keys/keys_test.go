@@ -20,6 +20,16 @@ func key(t testing.TB, role identity.Role, n byte) *identity.Private {
 	return k
 }
 
+// timed is the timed key of a core.
+func timed(core *identity.Private) *identity.TimedKey {
+	id := core.ID()
+	k, err := identity.NewTimedKey(bytes.NewReader(id[:]))
+	if err != nil {
+		panic(err)
+	}
+	return k
+}
+
 // seed of every lease here; a gate takes another for each.
 var seed = lock.Key{8}
 
@@ -39,22 +49,25 @@ func TestStolenLeaseIsUseless(t *testing.T) {
 	}
 	s, _, _ = s.Step(lock.Ask{Entropy: [32]byte{1}})
 	n, _ := s.Outstanding()
-	env, lease, err := keys.Issue(gate, core.Public(), terms(core, n), seed)
+	env, lease, err := keys.Issue(gate, timed(core).Public(), terms(core, n), seed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := keys.Open(env, gate.Public(), thief); !errors.Is(err, keys.ErrCore) {
+	if _, _, err := keys.Open(env, gate.Public(), thief.ID(), timed(core)); !errors.Is(err, keys.ErrCore) {
 		t.Fatal(err)
 	}
-	if _, _, err := keys.Open(env, thief.Public(), core); err == nil {
+	if _, _, err := keys.Open(env, thief.Public(), core.ID(), timed(core)); err == nil {
 		t.Fatal("any signer will do")
+	}
+	if _, _, err := keys.Open(env, gate.Public(), core.ID(), timed(thief)); !errors.Is(err, keys.ErrWrap) {
+		t.Fatal("the core's key file opens it without the memory that was located:", err)
 	}
 	// Everything that is public of the lease, without the wrapped key's content.
 	guess := lock.Feed{Grant: lock.Grant{Nonce: n, Units: 50, Class: lock.Full, PerMille: 1000, KeyHash: lease.KeyHash, Steps: 1}}
 	if _, _, err := s.Step(guess); !errors.Is(err, lock.ErrKey) {
 		t.Fatal(err)
 	}
-	_, feed, err := keys.Open(env, gate.Public(), core)
+	_, feed, err := keys.Open(env, gate.Public(), core.ID(), timed(core))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,11 +79,11 @@ func TestStolenLeaseIsUseless(t *testing.T) {
 
 func TestWrappedKeyBelongsToItsTerms(t *testing.T) {
 	gate, core := key(t, identity.RoleGate, 1), key(t, identity.RoleCore, 2)
-	_, a, err := keys.Issue(gate, core.Public(), terms(core, lock.Nonce{1}), seed)
+	_, a, err := keys.Issue(gate, timed(core).Public(), terms(core, lock.Nonce{1}), seed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, b, err := keys.Issue(gate, core.Public(), terms(core, lock.Nonce{2}), seed)
+	_, b, err := keys.Issue(gate, timed(core).Public(), terms(core, lock.Nonce{2}), seed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,11 +110,10 @@ func TestIssueRefusesIncompleteTerms(t *testing.T) {
 		"no lock nonce": {func(t *keys.Terms) { t.LockNonce = [32]byte{} }, keys.ErrField},
 		"no end":        {func(t *keys.Terms) { t.NotAfterUnixNS = 0 }, keys.ErrPeriod},
 		"ends at once":  {func(t *keys.Terms) { t.NotAfterUnixNS = t.IssuedUnixNS }, keys.ErrPeriod},
-		"other core":    {func(t *keys.Terms) { t.Core = gate.ID() }, keys.ErrCore},
 	} {
 		tm := terms(core, lock.Nonce{1})
 		c.change(&tm)
-		if _, _, err := keys.Issue(gate, core.Public(), tm, seed); !errors.Is(err, c.want) {
+		if _, _, err := keys.Issue(gate, timed(core).Public(), tm, seed); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -119,11 +131,11 @@ func TestStepKeysOpenALease(t *testing.T) {
 	n, _ := s.Outstanding()
 	tm := terms(core, n)
 	tm.Steps = 5
-	env, _, err := keys.Issue(gate, core.Public(), tm, seed)
+	env, _, err := keys.Issue(gate, timed(core).Public(), tm, seed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, feed, err := keys.Open(env, gate.Public(), core)
+	_, feed, err := keys.Open(env, gate.Public(), core.ID(), timed(core))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,14 +154,14 @@ func TestStepKeysOpenALease(t *testing.T) {
 
 func TestEveryFlippedBitIsRefused(t *testing.T) {
 	gate, core := key(t, identity.RoleGate, 1), key(t, identity.RoleCore, 2)
-	env, _, err := keys.Issue(gate, core.Public(), terms(core, lock.Nonce{1}), seed)
+	env, _, err := keys.Issue(gate, timed(core).Public(), terms(core, lock.Nonce{1}), seed)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range env {
 		bad := bytes.Clone(env)
 		bad[i] ^= 1 << (i % 8)
-		if _, _, err := keys.Open(bad, gate.Public(), core); err == nil {
+		if _, _, err := keys.Open(bad, gate.Public(), core.ID(), timed(core)); err == nil {
 			t.Fatalf("byte %d of %d: opened", i, len(env))
 		}
 	}
@@ -162,7 +174,7 @@ func FuzzVerify(f *testing.F) {
 		f.Fatal(err)
 	}
 	core := key(f, identity.RoleCore, 2)
-	env, _, err := keys.Issue(gate, core.Public(), terms(core, lock.Nonce{1}), seed)
+	env, _, err := keys.Issue(gate, timed(core).Public(), terms(core, lock.Nonce{1}), seed)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -178,7 +190,7 @@ func FuzzVerify(f *testing.F) {
 func BenchmarkIssue(b *testing.B) {
 	gate, core := key(b, identity.RoleGate, 1), key(b, identity.RoleCore, 2)
 	for b.Loop() {
-		if _, _, err := keys.Issue(gate, core.Public(), terms(core, lock.Nonce{1}), seed); err != nil {
+		if _, _, err := keys.Issue(gate, timed(core).Public(), terms(core, lock.Nonce{1}), seed); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -66,7 +66,7 @@ func (s *scene) decide(c *granttest.Core, want lock.Units, keep bool) grant.Deci
 		s.t.Fatal(err)
 	}
 	if d.Granted {
-		_, f, err := keys.Open(d.Lease, s.GateKey.Public(), c.Key)
+		_, f, err := keys.Open(d.Lease, s.GateKey.Public(), c.Key.ID(), c.Timed)
 		if err != nil {
 			s.t.Fatal(err)
 		}

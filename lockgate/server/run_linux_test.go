@@ -44,7 +44,7 @@ func TestWorkloadRunsFreezesAndThaws(t *testing.T) {
 	var mu sync.Mutex
 	var granted, denied int
 	var runs bool
-	a, err := core.New(core.Config{Key: c.Key, GateKey: s.GateKey.Public(), Gate: dial(t, c.Key, quicAt, ""), Prover: prover{s, c},
+	a, err := core.New(core.Config{Key: c.Key, TimedKey: c.Timed, GateKey: s.GateKey.Public(), Gate: dial(t, c.Key, quicAt, ""), Prover: prover{s, c},
 		Memory: &core.Forgetful{}, Want: 300, Retry: 50 * time.Millisecond, Events: func(e core.Event) {
 			mu.Lock()
 			defer mu.Unlock()

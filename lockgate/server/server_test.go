@@ -103,7 +103,7 @@ func dial(t testing.TB, key *identity.Private, quicAt, tcpAt string) *client.Cli
 
 func agent(t testing.TB, s *granttest.Scene, c *granttest.Core, g core.Gate) *core.Agent {
 	t.Helper()
-	a, err := core.New(core.Config{Key: c.Key, GateKey: s.GateKey.Public(), Gate: g, Prover: prover{s, c}, Memory: &core.Forgetful{}, Want: 1000})
+	a, err := core.New(core.Config{Key: c.Key, TimedKey: c.Timed, GateKey: s.GateKey.Public(), Gate: g, Prover: prover{s, c}, Memory: &core.Forgetful{}, Want: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestCombinedOverTheNetwork(t *testing.T) {
 	}))
 	_, quicAt, _ := serve(t, s, nil)
 	var opened, burnt atomic.Int64
-	a, err := core.New(core.Config{Key: s.Core.Key, GateKey: s.GateKey.Public(), Gate: dial(t, s.Core.Key, quicAt, ""),
+	a, err := core.New(core.Config{Key: s.Core.Key, TimedKey: s.Core.Timed, GateKey: s.GateKey.Public(), Gate: dial(t, s.Core.Key, quicAt, ""),
 		Prover: prover{s, s.Core}, Memory: &core.Forgetful{}, Want: 500, Burn: 700, Events: func(e core.Event) {
 			switch e.Kind {
 			case core.Opened:

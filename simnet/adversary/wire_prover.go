@@ -63,7 +63,7 @@ func (h *Hasty) Prove(ctx context.Context, challenge []byte, previous [32]byte) 
 	defer func() { _ = port.Close() }()
 	transport := &quic.Transport{Conn: port.Conn()}
 	defer func() { _ = transport.Close() }()
-	out := prober.Outcome{Asked: asked}
+	out := prober.Outcome{Asked: asked, TimedKey: h.Config.TimedKey.Public()}
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for _, id := range asked.Challenge().Committee {

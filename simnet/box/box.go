@@ -251,7 +251,7 @@ func (b *Box) makeCore(gateAddress string) error {
 		return err
 	}
 	b.onClose(func() { _ = to.Close() })
-	b.Agent, err = core.New(core.Config{Key: b.made.Cores[0].Key, GateKey: b.made.Gate.Public(), Gate: to, Prover: proves,
+	b.Agent, err = core.New(core.Config{Key: b.made.Cores[0].Key, TimedKey: b.made.Cores[0].TimedKey, GateKey: b.made.Gate.Public(), Gate: to, Prover: proves,
 		Memory: &core.Forgetful{}, Want: b.cfg.Want, Events: b.cfg.Events})
 	return err
 }

@@ -155,7 +155,7 @@ func conformMovedDeadline(t *testing.T, open func() net.PacketConn) {
 	must(t, a.SetReadDeadline(time.Now()))
 	expired(t, <-failed)
 
-	by := time.Now()
+	var by time.Time
 	for near := 150 * time.Millisecond; ; near *= 2 {
 		by = time.Now().Add(near)
 		must(t, a.SetReadDeadline(by))

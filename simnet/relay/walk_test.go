@@ -482,7 +482,7 @@ func (w *walk) fact(challenge []byte, r exchange.CoreResult) (statement.Fact, er
 		return statement.Fact{}, err
 	}
 	proof, _, err := statement.Proof{
-		Challenge: envelope, Statements: []identity.Envelope{r.Signed}, Results: [][]byte{[]byte("core result"), r.BeaconResult},
+		TimedKey: w.timed.Public(), Challenge: envelope, Statements: []identity.Envelope{r.Signed}, Results: [][]byte{[]byte("core result"), r.BeaconResult},
 		PreviousProof: statement.FirstProof(w.core.ID()), MadeUnixNS: time.Now().UnixNano(),
 	}.Seal(w.core)
 	if err != nil {

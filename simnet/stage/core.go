@@ -93,7 +93,7 @@ func (c *Core) start() (err error) {
 		return err
 	}
 	s.onClose(func() { _ = to.Close() })
-	c.Agent, err = core.New(core.Config{Key: c.Key, GateKey: s.Made.Gate.Public(), Gate: to, Prover: current{c},
+	c.Agent, err = core.New(core.Config{Key: c.Key, TimedKey: c.TimedKey, GateKey: s.Made.Gate.Public(), Gate: to, Prover: current{c},
 		Memory: &core.Forgetful{}, Want: s.cfg.Want})
 	return err
 }

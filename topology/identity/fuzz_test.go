@@ -6,7 +6,7 @@ import (
 )
 
 func FuzzParsePublic(f *testing.F) {
-	for _, role := range []Role{RoleCore, RoleDirectory} {
+	for _, role := range []Role{RoleGate, RoleCore, RoleDirectory} {
 		k, err := FromSeed(role, [32]byte{1})
 		if err != nil {
 			f.Fatal(err)
@@ -88,7 +88,7 @@ func FuzzKeyFile(f *testing.F) {
 }
 
 func FuzzUnwrap(f *testing.F) {
-	k, err := FromSeed(RoleCore, [32]byte{1})
+	k, err := FromSeed(RoleGate, [32]byte{1})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -12,10 +12,11 @@ import (
 // Role is the part that an identity plays. It is covered by the id: the same keys in another role are another identity.
 type Role string
 
-// The roles. Beacons, cores, gates, locks and auditors are also encrypted to, so they have a KEM key; the others only sign.
+// The roles. Beacons, gates, locks and auditors are also encrypted to, so they have a KEM key; the others only sign. What is for a core
+// is encrypted to its timed key.
 const (
 	RoleBeacon    Role = "beacon"    // answers timed challenges
-	RoleCore      Role = "core"      // proves its place
+	RoleCore      Role = "core"      // proves its place, with a timed key beside it
 	RoleGate      Role = "gate"      // issues challenges and leases
 	RoleLock      Role = "lock"      // the state machine inside a core
 	RoleAuditor   Role = "auditor"   // reads sealed evidence
@@ -44,7 +45,7 @@ func ParseRole(s string) (Role, error) {
 // HasKEM says whether identities of the role carry a KEM key. Exactly these do: a missing or a surplus key is refused.
 func (r Role) HasKEM() bool {
 	switch r {
-	case RoleBeacon, RoleCore, RoleGate, RoleLock, RoleAuditor:
+	case RoleBeacon, RoleGate, RoleLock, RoleAuditor:
 		return true
 	}
 	return false

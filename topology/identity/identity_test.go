@@ -282,7 +282,33 @@ func TestTimedKey(t *testing.T) {
 	if _, err := identity.NewTimedKey(strings.NewReader("too short")); err == nil {
 		t.Error("a key from nine bytes")
 	}
+	wrapped, err := k.Public().Wrap([]byte("lease 1"), []byte("key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := k.Unwrap([]byte("lease 1"), wrapped); err != nil || string(got) != "key" {
+		t.Errorf("%q, %v", got, err)
+	}
+	for name, c := range map[string]struct {
+		key  *identity.TimedKey
+		info string
+		data []byte
+	}{"another start": {timedKey(t, 8), "lease 1", wrapped}, "another purpose": {k, "lease 2", wrapped}, "cut": {k, "lease 1", wrapped[1:]},
+		"empty": {k, "lease 1", nil}} {
+		if _, err := c.key.Unwrap([]byte(c.info), c.data); !errors.Is(err, identity.ErrUnwrap) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	var none *identity.TimedKey
+	if _, err := none.Unwrap(nil, wrapped); !errors.Is(err, identity.ErrNoKEM) {
+		t.Error(err)
+	}
+	if _, err := none.Public().Wrap(nil, nil); !errors.Is(err, identity.ErrNoKEM) {
+		t.Error(err)
+	}
+	if _, err := none.Public().MarshalBinary(); !errors.Is(err, identity.ErrNoKEM) {
+		t.Error(err)
+	}
 	if _, err := none.Decapsulate(make([]byte, identity.KEMCiphertextSize)); !errors.Is(err, identity.ErrNoKEM) || !none.ID().IsZero() {
 		t.Error(err)
 	}
@@ -303,7 +329,7 @@ func TestTimedKey(t *testing.T) {
 }
 
 func TestWrap(t *testing.T) {
-	k, plain := coreOnce(), []byte("sixteen byte key")
+	k, plain := seeded(t, identity.RoleGate, 1), []byte("sixteen byte key")
 	w, err := identity.Wrap(k.Public(), []byte("lease 1"), plain)
 	if err != nil || len(w) != len(plain)+identity.WrapOverhead {
 		t.Fatal(len(w), err)
@@ -326,7 +352,7 @@ func TestWrap(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
-	if _, err := identity.Wrap(seeded(t, identity.RolePolicy, 1).Public(), nil, plain); !errors.Is(err, identity.ErrNoKEM) {
+	if _, err := identity.Wrap(coreOnce().Public(), nil, plain); !errors.Is(err, identity.ErrNoKEM) {
 		t.Error(err)
 	}
 }

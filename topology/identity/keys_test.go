@@ -112,7 +112,7 @@ func TestParsePublicRefuses(t *testing.T) {
 		}
 	}
 	for _, c := range cases {
-		w := wire(t, RoleCore)
+		w := wire(t, RoleGate)
 		c.spoil(&w)
 		data, err := canon.Marshal(w)
 		if err != nil {
@@ -150,8 +150,8 @@ func TestSmallOrderKeyWouldVerifyAnything(t *testing.T) {
 
 // Halves of two identities make a third, whose id is neither's.
 func TestMixedHalves(t *testing.T) {
-	a, b := wire(t, RoleCore), wire(t, RoleCore)
-	other, err := FromSeed(RoleCore, [32]byte{5})
+	a, b := wire(t, RoleGate), wire(t, RoleGate)
+	other, err := FromSeed(RoleGate, [32]byte{5})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,11 +178,11 @@ func TestMixedHalves(t *testing.T) {
 
 // The id's framing: each part counts.
 func TestIDCoversEveryPart(t *testing.T) {
-	w := wire(t, RoleCore)
+	w := wire(t, RoleGate)
 	ids := map[ID]string{idOf(w.Role, w.Ed25519, w.MLDSA65, w.KEM): "honest"}
 	flip := func(b []byte) []byte { c := bytes.Clone(b); c[len(c)-1] ^= 1; return c }
 	for name, id := range map[string]ID{
-		"role":    idOf(RoleGate, w.Ed25519, w.MLDSA65, w.KEM),
+		"role":    idOf(RoleLock, w.Ed25519, w.MLDSA65, w.KEM),
 		"ed25519": idOf(w.Role, flip(w.Ed25519), w.MLDSA65, w.KEM),
 		"ml-dsa":  idOf(w.Role, w.Ed25519, flip(w.MLDSA65), w.KEM),
 		"x-wing":  idOf(w.Role, w.Ed25519, w.MLDSA65, flip(w.KEM)),
@@ -200,7 +200,7 @@ func TestKeyInsideObject(t *testing.T) {
 	type holder struct {
 		Key Public `cbor:"1,keyasint"`
 	}
-	w := wire(t, RoleCore)
+	w := wire(t, RoleGate)
 	w.Ed25519 = encodeY(big.NewInt(1), 0)
 	key, err := canon.Marshal(w)
 	if err != nil {
@@ -221,7 +221,7 @@ func TestKeyInsideObject(t *testing.T) {
 
 // Keys, signatures and the root cache may be used from many goroutines.
 func TestConcurrentUse(t *testing.T) {
-	k, err := FromSeed(RoleCore, [32]byte{1})
+	k, err := FromSeed(RoleGate, [32]byte{1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"bytes"
+	"crypto/hpke"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -34,14 +35,16 @@ func ParseTimedKeyID(s string) (TimedKeyID, error) {
 }
 
 // TimedKey is the X-Wing key (draft-connolly-cfrg-xwing-kem) to which beacons encapsulate: whoever holds it is who gets located. It
-// is drawn when a core starts and dies with the process: nothing here writes, wraps or prints it, so it cannot be copied off a
-// disk. Attestation evidence names it, and so do statements. Safe for concurrent use.
+// is drawn when a core starts and dies with the process: nothing here writes or prints it, so it cannot be copied off a disk.
+// Attestation evidence names it, and so do statements; and what a gate releases is wrapped to it, so that what was located is what
+// unlocks. Safe for concurrent use.
 //
 // The key stands behind a function for the reason that Private's do.
 type TimedKey struct{ s func() *timedSecret }
 
 type timedSecret struct {
 	private *xwing.PrivateKey
+	unwrap  hpke.PrivateKey // the same key
 	public  TimedPublic
 }
 
@@ -55,6 +58,10 @@ func NewTimedKey(random io.Reader) (*TimedKey, error) {
 		return nil, fmt.Errorf("reading randomness for a timed key: %w", err)
 	}
 	private, public := xwing.DeriveKeyPair(seed[:])
+	unwrap, err := hpke.MLKEM768X25519().NewPrivateKey(seed[:])
+	if err != nil {
+		return nil, fmt.Errorf("making a timed key: %w", err)
+	}
 	clear(seed[:])
 	packed := make([]byte, KEMPublicSize)
 	public.Pack(packed)
@@ -62,7 +69,7 @@ func NewTimedKey(random io.Reader) (*TimedKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &timedSecret{private, p}
+	s := &timedSecret{private, unwrap, p}
 	return &TimedKey{func() *timedSecret { return s }}, nil
 }
 
@@ -91,6 +98,14 @@ func (k *TimedKey) Decapsulate(ciphertext []byte) (secret []byte, err error) {
 	return secret, nil
 }
 
+// Unwrap opens what Wrap made for this key and the same info; ErrUnwrap for anything else.
+func (k *TimedKey) Unwrap(info, wrapped []byte) ([]byte, error) {
+	if k == nil || k.s == nil {
+		return nil, ErrNoKEM
+	}
+	return open(k.s().unwrap, info, wrapped)
+}
+
 // String returns the beginning of the name and says that the rest is hidden.
 func (k TimedKey) String() string { return k.redacted() }
 
@@ -116,9 +131,11 @@ func (k TimedKey) redacted() string {
 	return "timed key " + k.s().public.ID().String()[:8] + " (redacted)"
 }
 
-// TimedPublic is the public part of a timed key, checked. The zero value is no key and encapsulates nothing.
+// TimedPublic is the public part of a timed key, checked. It is immutable and cheap to copy. The zero value is no key and encapsulates
+// nothing.
 type TimedPublic struct {
 	packed []byte
+	wrap   hpke.PublicKey
 	id     TimedKeyID
 }
 
@@ -128,10 +145,11 @@ func ParseTimedPublic(b []byte) (TimedPublic, error) {
 	if len(b) != KEMPublicSize {
 		return TimedPublic{}, fmt.Errorf("%w: timed key of %d bytes, want %d", ErrKeySize, len(b), KEMPublicSize)
 	}
-	if _, err := parseKEM(b); err != nil {
+	wrap, err := parseKEM(b)
+	if err != nil {
 		return TimedPublic{}, err
 	}
-	return TimedPublic{packed: bytes.Clone(b), id: TimedKeyID(Hash("timed key", b))}, nil
+	return TimedPublic{packed: bytes.Clone(b), wrap: wrap, id: TimedKeyID(Hash("timed key", b))}, nil
 }
 
 // ID returns the key's name; zero for no key.
@@ -139,6 +157,32 @@ func (p TimedPublic) ID() TimedKeyID { return p.id }
 
 // Bytes returns a copy of the X-Wing public key; nil for no key.
 func (p TimedPublic) Bytes() []byte { return bytes.Clone(p.packed) }
+
+// MarshalBinary returns the X-Wing public key; inside canonical objects it stands as a byte string. ErrNoKEM for no key.
+func (p TimedPublic) MarshalBinary() ([]byte, error) {
+	if len(p.packed) == 0 {
+		return nil, ErrNoKEM
+	}
+	return p.Bytes(), nil
+}
+
+// UnmarshalBinary implements encoding.BinaryUnmarshaler by ParseTimedPublic.
+func (p *TimedPublic) UnmarshalBinary(b []byte) error {
+	got, err := ParseTimedPublic(b)
+	if err != nil {
+		return err
+	}
+	*p = got
+	return nil
+}
+
+// Wrap encrypts plaintext to the holder of the key for one purpose, as the function Wrap does to an identity.
+func (p TimedPublic) Wrap(info, plaintext []byte) ([]byte, error) {
+	if p.wrap == nil {
+		return nil, ErrNoKEM
+	}
+	return seal(p.wrap, info, plaintext)
+}
 
 // Encapsulate makes a shared secret that only the holder of the key can recover from the ciphertext. It draws 64 bytes of random
 // (crypto/rand when nil).

@@ -168,7 +168,7 @@ func writeVectors(t *testing.T) {
 	cryptotest.SetGlobalRandom(t, 1) // the hedge of ML-DSA and the randomness of HPKE
 	keys := map[string]*identity.Private{}
 	var list []vector
-	for i, role := range []identity.Role{identity.RoleCore, identity.RoleBeacon, identity.RoleDirectory} {
+	for i, role := range []identity.Role{identity.RoleCore, identity.RoleBeacon, identity.RoleDirectory, identity.RoleGate} {
 		seed := bytes.Repeat([]byte{byte(i + 1)}, 32)
 		k, err := identity.FromSeed(role, [32]byte(seed))
 		if err != nil {
@@ -203,7 +203,7 @@ func writePublics(t *testing.T, identities []vector) {
 	var list []vector
 	add := func(name, refused string, spoil func(*publicMap)) {
 		var m publicMap
-		if err := canon.Unmarshal(identities[0].Data, &m, identity.MaxPublicSize); err != nil {
+		if err := canon.Unmarshal(identities[1].Data, &m, identity.MaxPublicSize); err != nil {
 			t.Fatal(err)
 		}
 		spoil(&m)
@@ -235,9 +235,9 @@ func writePublics(t *testing.T, identities []vector) {
 	add("Ed25519 y = 2 is off the curve", "identity.ErrOffCurve", hexKey("0200000000000000000000000000000000000000000000000000000000000000"))
 	add("ML-KEM coefficient not reduced", "identity.ErrKEMKey", func(m *publicMap) { m.KEM[0], m.KEM[1] = 0xff, 0xff })
 	add("KEM's X25519 point of small order", "identity.ErrKEMKey", func(m *publicMap) { clear(m.KEM[1184:]) })
-	cut := identities[0].Data[:len(identities[0].Data)-1]
+	cut := identities[1].Data[:len(identities[1].Data)-1]
 	list = append(list, vector{Name: "cut", Data: cut, RefusedBy: "canon.ErrTruncated"},
-		vector{Name: "a byte more", Data: append(slices.Clone(identities[0].Data), 0), RefusedBy: "canon.ErrTrailing"})
+		vector{Name: "a byte more", Data: append(slices.Clone(identities[1].Data), 0), RefusedBy: "canon.ErrTrailing"})
 	writeFile(t, "publics.json", "Encoded public identities.", list)
 }
 
@@ -332,18 +332,18 @@ func writeKEM(t *testing.T, keys map[string]*identity.Private) {
 		{Name: "cut", Seed: seed, ID: name[:], Data: ct[1:], RefusedBy: "identity.ErrCiphertextSize"},
 	})
 	plain, info := hexBytes("sixteen byte key"), hexBytes("lease 1")
-	wrapped, err := identity.Wrap(keys["core"].Public(), info, plain)
+	wrapped, err := identity.Wrap(keys["gate"].Public(), info, plain)
 	if err != nil {
 		t.Fatal(err)
 	}
 	flipped := slices.Clone(wrapped)
 	flipped[len(flipped)-1] ^= 1
 	writeFile(t, "wrap.json", "HPKE (KEM 0x647a, KDF 0x0001, AEAD 0x0003), base mode, info = \"ursa/1 wrap\" ‖ 0x00 ‖ info, empty aad; data is enc ‖ ciphertext.", []vector{
-		{Name: "honest", Key: "core", Info: info, Message: plain, Data: wrapped},
-		{Name: "another purpose", Key: "core", Info: hexBytes("lease 2"), Data: wrapped, RefusedBy: "identity.ErrUnwrap"},
+		{Name: "honest", Key: "gate", Info: info, Message: plain, Data: wrapped},
+		{Name: "another purpose", Key: "gate", Info: hexBytes("lease 2"), Data: wrapped, RefusedBy: "identity.ErrUnwrap"},
 		{Name: "another key", Key: "beacon", Info: info, Data: wrapped, RefusedBy: "identity.ErrUnwrap"},
-		{Name: "flipped bit", Key: "core", Info: info, Data: flipped, RefusedBy: "identity.ErrUnwrap"},
-		{Name: "cut", Key: "core", Info: info, Data: wrapped[:1000], RefusedBy: "identity.ErrUnwrap"},
+		{Name: "flipped bit", Key: "gate", Info: info, Data: flipped, RefusedBy: "identity.ErrUnwrap"},
+		{Name: "cut", Key: "gate", Info: info, Data: wrapped[:1000], RefusedBy: "identity.ErrUnwrap"},
 	})
 }
 

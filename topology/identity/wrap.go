@@ -31,7 +31,7 @@ func Wrap(pub Public, info, plaintext []byte) ([]byte, error) {
 	if pub.p == nil || pub.p.wrap == nil {
 		return nil, fmt.Errorf("%w: %s", ErrNoKEM, pub)
 	}
-	return hpke.Seal(pub.p.wrap, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), wrapInfo(info), plaintext)
+	return seal(pub.p.wrap, info, plaintext)
 }
 
 // Unwrap opens what Wrap made for this identity and the same info; ErrUnwrap for anything else.
@@ -39,10 +39,18 @@ func (k *Private) Unwrap(info, wrapped []byte) ([]byte, error) {
 	if k == nil || k.s == nil || k.s().unwrap == nil {
 		return nil, ErrNoKEM
 	}
+	return open(k.s().unwrap, info, wrapped)
+}
+
+func seal(to hpke.PublicKey, info, plaintext []byte) ([]byte, error) {
+	return hpke.Seal(to, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), wrapInfo(info), plaintext)
+}
+
+func open(key hpke.PrivateKey, info, wrapped []byte) ([]byte, error) {
 	if len(wrapped) < WrapOverhead {
 		return nil, fmt.Errorf("%w: %d bytes, at least %d", ErrUnwrap, len(wrapped), WrapOverhead)
 	}
-	b, err := hpke.Open(k.s().unwrap, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), wrapInfo(info), wrapped)
+	b, err := hpke.Open(key, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), wrapInfo(info), wrapped)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnwrap, err)
 	}

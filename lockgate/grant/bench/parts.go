@@ -180,13 +180,17 @@ func (w *work) issue(c grant.Case) error {
 	if err != nil {
 		return err
 	}
+	timed, err := identity.NewTimedKey(nil)
+	if err != nil {
+		return err
+	}
 	t := keys.Terms{Serial: [16]byte{1}, RequestID: [16]byte{2}, Core: core.ID(), LockNonce: [32]byte{3}, LockSeq: 1, Units: 50,
 		Class: uint8(lock.Full), PerMille: 1000, PolicyHash: [32]byte{3}, ChallengeHash: [32]byte{4}, ProofHash: [32]byte{5},
 		IssuedUnixNS: 1000, NotAfterUnixNS: 2000, TOffMS: 100, Steps: 1}
 	const n = 200
 	began := processorTime()
 	for range n {
-		if _, _, err := keys.Issue(gate, core, t, lock.Key{8}); err != nil {
+		if _, _, err := keys.Issue(gate, timed.Public(), t, lock.Key{8}); err != nil {
 			return err
 		}
 	}

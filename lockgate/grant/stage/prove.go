@@ -73,7 +73,7 @@ func (s *Stage) Draft(c *Core, challenge []byte, at time.Time, changes ...Change
 			PositionMM: b.Position, PosUncMM: b.PosUncMM, DirectoryEpoch: s.Directory.Epoch, Domains: b.Domains,
 			StartUnixNS: now - 1000, EndUnixNS: now, RoundsSent: 32, RoundsOK: 30, RTTBeaconMinNS: rtt, RTTCoreMinNS: rtt,
 			RTTBeaconP10NS: rtt, RTTBeaconP50NS: rtt + 1000, RTTBeaconP90NS: rtt + 9000, TimerGranularityNS: 50, TimerErrorPPB: 1000,
-			PayloadLen: 64, BeaconResult: statement.HashResult(result), CoreResult: statement.HashResult(coreResult), TimedKey: TimedKeyOf(c.Key.ID()),
+			PayloadLen: 64, BeaconResult: statement.HashResult(result), CoreResult: statement.HashResult(coreResult), TimedKey: c.Timed.ID(),
 			NotAfterUnixNS: now + int64(time.Minute)}
 		for _, ch := range changes {
 			ch(b.Place, &st)
@@ -130,7 +130,7 @@ func (s *Stage) Assemble(d *Draft, signed []identity.Envelope) (proof []byte, ha
 	if err != nil {
 		return nil, hash, err
 	}
-	p := statement.Proof{Challenge: d.challenge, PreviousProof: c.Chain, MadeUnixNS: d.madeUnixNS, Results: [][]byte{coreResult}}
+	p := statement.Proof{TimedKey: c.Timed.Public(), Challenge: d.challenge, PreviousProof: c.Chain, MadeUnixNS: d.madeUnixNS, Results: [][]byte{coreResult}}
 	for i, e := range signed {
 		id := d.Statements[i].Beacon
 		result, err := s.Result(id, [32]byte(id))

@@ -10,6 +10,7 @@
 package stage
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -64,6 +65,7 @@ type Stage struct {
 // Core is a core with what it remembers.
 type Core struct {
 	Key   *identity.Private
+	Timed *identity.TimedKey
 	At    earth.LatLon // where it truly is
 	Chain [32]byte     // hash of its last granted proof
 	Lock  lock.State
@@ -154,17 +156,22 @@ func (s *Stage) NewCore(n uint64, at earth.LatLon, chip [32]byte) (*Core, error)
 	if err != nil {
 		return nil, err
 	}
+	timed, err := timedKeyOf(k.ID())
+	if err != nil {
+		return nil, err
+	}
 	l, err := lock.Boot(lock.Config{ID: k.ID(), Cap: 1 << 40})
 	if err != nil {
 		return nil, err
 	}
-	return &Core{Key: k, At: at, Chip: chip, Chain: statement.FirstProof(k.ID()), Lock: l}, nil
+	return &Core{Key: k, Timed: timed, At: at, Chip: chip, Chain: statement.FirstProof(k.ID()), Lock: l}, nil
 }
 
-// TimedKeyOf names the timed key that a core would hold: nobody encapsulates to
-// it here.
-func TimedKeyOf(id identity.ID) identity.TimedKeyID {
-	return identity.TimedKeyID(identity.Hash("stage timed key", id[:]))
+// timedKeyOf is the timed key of a core: always the same, so that a process
+// that is killed finds it again.
+func timedKeyOf(id identity.ID) (*identity.TimedKey, error) {
+	seed := identity.Hash("stage timed key", id[:])
+	return identity.NewTimedKey(bytes.NewReader(seed[:]))
 }
 
 // Result is a signed attestation result about a machine of the simulated
@@ -176,10 +183,14 @@ func (s *Stage) Result(subject identity.ID, chip [32]byte) ([]byte, error) {
 	if r, ok := s.results[name]; ok {
 		return r, nil
 	}
+	timed, err := timedKeyOf(subject)
+	if err != nil {
+		return nil, err
+	}
 	nonce := [32]byte{1}
 	now := s.at.UnixNano()
 	m := attest.SimMachine{Root: s.simRoot, Measurement: []byte{1}, TCB: 1, Machine: chip, NowUnixNS: func() int64 { return now }}
-	ev, err := attest.Collect(context.Background(), m, attest.Binding{Subject: subject, TimedKey: TimedKeyOf(subject), Nonce: nonce})
+	ev, err := attest.Collect(context.Background(), m, attest.Binding{Subject: subject, TimedKey: timed.ID(), Nonce: nonce})
 	if err != nil {
 		return nil, err
 	}
