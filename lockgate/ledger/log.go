@@ -70,6 +70,8 @@ type Log struct {
 	floor  uint64     // of the newest that was ever seen, with enough witnesses or without
 	held   uint64     // leaves that are durable in the log
 	heads  []head     // the newest trees that were held
+	signed uint64     // size of the newest tree that the library has a signature for
+	closed bool       // it gets no more
 	failed error      // the log does not follow the source any more
 	wait   chan struct{}
 }
@@ -370,10 +372,12 @@ func (l *Log) Inclusion(ctx context.Context, index uint64) (Inclusion, error) {
 // closing bounds how long Close waits for what the library was asked.
 const closing = 5 * time.Second
 
-// Close stops following. What the source has by then and the log has not, is
-// carried over when it is opened again. ErrUnanswered when the disk is still
-// busy with a batch: the log must not be opened again before this process ends.
+// Close stops following, and returns when nothing is written any more. What the
+// source has by then and the log has not, is carried over when it is opened
+// again. ErrUnanswered when the disk is still busy with a batch: the log must not
+// be opened again before this process ends.
 func (l *Log) Close() error {
+	defer l.written()
 	defer l.stop()
 	l.end()
 	<-l.done
@@ -384,6 +388,21 @@ func (l *Log) Close() error {
 		return nil
 	case <-time.After(closing):
 		return ErrUnanswered
+	}
+}
+
+// written waits until the library, which publishes in its own time, has written
+// the checkpoint that it has a signature for. It writes it at once, or, when a
+// disk fails or witnesses do not answer, never.
+func (l *Log) written() {
+	l.mu.Lock()
+	l.closed = true
+	signed := l.signed
+	l.mu.Unlock()
+	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if cp, err := l.Checkpoint(context.Background()); err == nil && cp.Size >= signed {
+			return
+		}
 	}
 }
 

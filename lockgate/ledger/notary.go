@@ -67,16 +67,18 @@ func (l *Log) maySign(size uint64, root [32]byte) error {
 	enough := time.NewTimer(l.cfg.Interval)
 	defer enough.Stop()
 	for {
-		select {
-		case <-l.done:
-			return ErrLogClosed
-		default:
-		}
 		l.mu.Lock()
-		held, floor, failed, wait := l.held, l.floor, l.failed, l.wait
+		held, floor, failed, closed, wait := l.held, l.floor, l.failed, l.closed, l.wait
 		want, known := l.headAt(size)
+		if !closed && failed == nil && size >= floor && size <= held && known && want == root {
+			l.signed = size
+			l.mu.Unlock()
+			return nil
+		}
 		l.mu.Unlock()
 		switch {
+		case closed:
+			return ErrLogClosed
 		case failed != nil:
 			return failed
 		case size < floor:
@@ -85,8 +87,6 @@ func (l *Log) maySign(size uint64, root [32]byte) error {
 			err := fmt.Errorf("%w: the tree of %d leaves has another root", ErrDiverged, size)
 			l.fail(err)
 			return err
-		case size <= held && known:
-			return nil
 		case size <= held:
 			return errUncount
 		}
