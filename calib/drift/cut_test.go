@@ -9,14 +9,10 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The slow twin: the cost of a stretch by counting, and every start tried for every end.
-func slowCuts(values []float64) []int {
-	n := len(values)
-	if n < 2*minRun {
-		return nil
-	}
-	sums, beta, w := cumulate(values), penalty(values), weight(n)
-	cost := func(s, e int) float64 {
+// slowCost is the cost of a stretch by counting.
+func slowCost(values []float64) func(s, e int) float64 {
+	sums, w := cumulate(values), weight(len(values))
+	return func(s, e int) float64 {
 		total, m := 0.0, float64(e-s)
 		for k := range quantiles {
 			f := float64(sums[e][k]-sums[s][k]) / m
@@ -29,6 +25,28 @@ func slowCuts(values []float64) []int {
 		}
 		return w * total
 	}
+}
+
+// price is what a cut costs, infinite when a stretch is too short.
+func price(values []float64, cut []int) float64 {
+	cost, total, s := slowCost(values), 0.0, 0
+	for _, e := range append(slices.Clone(cut), len(values)) {
+		if e-s < minRun && len(cut) > 0 {
+			return math.Inf(1)
+		}
+		total += cost(s, e) + penalty(values)
+		s = e
+	}
+	return total
+}
+
+// The slow twin: every start tried for every end.
+func slowCuts(values []float64) []int {
+	n := len(values)
+	if n < 2*minRun {
+		return nil
+	}
+	cost, beta := slowCost(values), penalty(values)
 	best, from := make([]float64, n+1), make([]int, n+1)
 	best[0] = -beta
 	for e := 1; e <= n; e++ {
@@ -64,8 +82,9 @@ func TestCutsAgainstTheSlowTwin(t *testing.T) {
 			values[i] = math.Round((level+rng.ExpFloat64())*4) / 4 // ties happen
 		}
 		fast, slow := cuts(values), slowCuts(values)
-		if !slices.Equal(fast, slow) {
-			t.Fatalf("cut at %v, the slow twin at %v", fast, slow)
+		// Cuts may cost the same, and then rounding decides between them.
+		if a, b := price(values, fast), price(values, slow); !slices.Equal(fast, slow) && !(math.Abs(a-b) < 1e-9*(1+math.Abs(b))) {
+			t.Fatalf("cut at %v for %v, the slow twin at %v for %v", fast, a, slow, b)
 		}
 		if len(slow) > 2 {
 			hard++
