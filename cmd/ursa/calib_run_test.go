@@ -105,7 +105,7 @@ func TestCalibRunSurvivesAKill(t *testing.T) {
 // proofsIn returns the hashes of the proofs in a book.
 func proofsIn(t *testing.T, path string) map[string]bool {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	b, err := book.Open(ctx, path)
 	if err != nil {

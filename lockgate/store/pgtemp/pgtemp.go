@@ -110,11 +110,11 @@ func (s *Server) start(initdb, postgres string) error {
 var errEnded = errors.New("pgtemp: the server ended at its start")
 
 // freePort is a port of the loopback address on which nobody listens. It lies
-// below those that the system gives to sockets without one: one of these could
-// take it before it is used.
+// below those that the system gives to sockets without one, and that tests of
+// commands choose among: one of these could take it before it is used.
 func freePort() (port int, err error) {
 	for range 100 {
-		port = 10_000 + rand.IntN(22_000)
+		port = 3_000 + rand.IntN(7_000)
 		var l net.Listener
 		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
 			return port, l.Close()

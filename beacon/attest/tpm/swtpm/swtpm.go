@@ -139,11 +139,11 @@ func Start(dir string, tcp bool) (r *Running, err error) {
 	return nil, err
 }
 
-// freePort is a port of the loopback address on which nobody listens. It lies below those that the system gives to sockets without one: one
-// of these could take it before it is used.
+// freePort is a port of the loopback address on which nobody listens. It lies below those that the system gives to sockets without one, and
+// that tests of commands choose among: one of these could take it before it is used.
 func freePort() (port int, err error) {
 	for range 100 {
-		port = 10_000 + rand.IntN(22_000)
+		port = 3_000 + rand.IntN(7_000)
 		var l net.Listener
 		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
 			return port, l.Close()
