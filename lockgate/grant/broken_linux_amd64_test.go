@@ -24,7 +24,45 @@ import (
 func TestBrokenDisk(t *testing.T) {
 	t.Parallel()
 	mayTrace(t)
-	c := newCrash(t, 3)
+	b := newBroken(t, 3)
+	b.hurt = b.harm
+	rounds := campaignRounds(10, 4)
+	b.run(rounds, b.gates)
+	b.said(rounds)
+	b.reopen()
+}
+
+// TestBrokenBeginning: the disk fails while a gate makes its store's tables and
+// its log, each call in its turn. The next attempt, on a whole disk, finds its way.
+func TestBrokenBeginning(t *testing.T) {
+	t.Parallel()
+	mayTrace(t)
+	const turns = 61
+	hit, failed := map[string]int{}, 0
+	rounds := min(campaignRounds(3, 1), 3*turns)
+	for n := range rounds {
+		b := newBroken(t, 100+uint64(n))
+		b.hurt = func(*gateProc) func() { return func() {} }
+		b.d.hit = hit
+		b.d.set(breakage{Skip: n * 23 % turns, Count: 1 + n%2, How: []how{refused, applied, torn}[n%3], Errno: []syscall.Errno{syscall.EIO, syscall.ENOSPC}[n%2]})
+		b.startBroken(b.gates[0])
+		if b.d.unset() {
+			b.reached++
+		}
+		failed += b.reached
+		b.run(1, b.gates)
+		b.reopen()
+	}
+	for _, name := range slices.Sorted(maps.Keys(hit)) {
+		t.Logf("%5d %s", hit[name], name)
+	}
+	t.Logf("%d beginnings, in %d some call failed", rounds, failed)
+}
+
+// newBroken prepares a campaign of one gate on one disk.
+func newBroken(t *testing.T, seed uint64) *broken {
+	t.Helper()
+	c := newCrash(t, seed)
 	c.bill.Path = filepath.Join(t.TempDir(), "gate.db")
 	st, err := store.OpenSQLite(t.Context(), c.bill.Path, store.Options{})
 	if err != nil {
@@ -32,23 +70,26 @@ func TestBrokenDisk(t *testing.T) {
 	}
 	c.enrol(st)
 	_ = st.Close()
-	d := &disk{hit: map[string]int{}}
+	b := &broken{crash: c, d: &disk{hit: map[string]int{}}}
 	for _, f := range []string{filepath.Dir(c.bill.Path), c.bill.Log} {
 		if f, err = filepath.EvalSymlinks(f); err != nil {
 			t.Fatal(err)
 		}
-		d.folders = append(d.folders, f)
+		b.d.folders = append(b.d.folders, f)
 	}
-	b := &broken{crash: c, d: d}
-	c.hurt = b.harm
-	rounds := campaignRounds(10, 4)
-	c.run(rounds, []*gateProc{{t: t, bill: c.bill, disk: d}})
-	b.said(rounds)
-	if st, err = store.OpenSQLite(t.Context(), c.bill.Path, store.Options{}); err != nil {
-		t.Fatal(err)
+	c.gates = []*gateProc{{t: t, bill: c.bill, disk: b.d}}
+	return b
+}
+
+// reopen looks at what the gate left.
+func (b *broken) reopen() {
+	b.t.Helper()
+	st, err := store.OpenSQLite(b.t.Context(), b.bill.Path, store.Options{})
+	if err != nil {
+		b.t.Fatal(err)
 	}
 	defer func() { _ = st.Close() }()
-	c.settle(st)
+	b.settle(st)
 }
 
 // broken is what happens to the disk of a campaign.
@@ -114,6 +155,7 @@ func (b *broken) harm(g *gateProc) (over func()) {
 func (b *broken) startBroken(g *gateProc) {
 	if g.try() != nil {
 		g.reap()
+		b.reached++
 		b.d.unset()
 		g.start()
 	}

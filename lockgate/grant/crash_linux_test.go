@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -45,7 +46,8 @@ func TestKilledGate(t *testing.T) {
 }
 
 // TestTwoKilledGates is the same with two gates on one PostgreSQL: each answers
-// for the other's challenges, both are killed, and a request goes to either.
+// for the other's challenges, both are killed, a request goes to either, and at
+// times the server crashes in the middle and recovers.
 func TestTwoKilledGates(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -62,12 +64,38 @@ func TestTwoKilledGates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = st.Close() }()
 	c.enrol(st)
+	_ = st.Close()
 	other := c.bill
 	other.Log = t.TempDir() // each gate publishes for itself: the same leaves, the same roots
+	crashes := 0
+	c.hurt = func(g *gateProc) func() {
+		if c.rng.IntN(6) != 0 {
+			return c.harm(g)
+		}
+		crashes++
+		return c.crashSoon(server)
+	}
 	c.run(campaignRounds(6, 3), []*gateProc{{t: t, bill: c.bill}, {t: t, bill: other}})
+	t.Logf("%d crashes of the server", crashes)
+	if st, err = store.OpenPostgres(t.Context(), c.bill.DSN, store.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = st.Close() }()
 	c.settle(st)
+}
+
+// crashSoon lets the database crash after a while, whatever it does then.
+func (c *crash) crashSoon(server *pgtemp.Server) (wait func()) {
+	after, child := time.Duration(c.rng.IntN(30_000))*time.Microsecond, c.rng.Uint64()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		time.Sleep(after)
+		if _, err := server.Crash(child); err != nil {
+			c.t.Error(err)
+		}
+	})
+	return wg.Wait
 }
 
 // crash is a campaign.
@@ -238,9 +266,10 @@ func (c *crash) harm(g *gateProc) (over func()) {
 // again though nothing happens to it any more: whatever broke is whole by then,
 // and nobody should have to come.
 func (c *crash) mayRecover(tries *int, a answer) {
-	if *tries++; a.Halted || *tries > 60 {
+	if *tries++; a.Halted || *tries > 120 {
 		c.t.Fatalf("try %d, and the gate does not recover: %s", *tries, a.Trouble)
 	}
+	time.Sleep(time.Duration(min(*tries, 50)) * 20 * time.Millisecond)
 }
 
 // take checks the answer and feeds the core's lock, which accepts it once.

@@ -265,13 +265,15 @@ func (p *gateProc) lastWords() string {
 var errDead = errors.New("the gate's process is dead")
 
 // start starts the process and waits until it is there. At times it dies before:
-// it was killed, or another one opens the store at the same moment.
+// it was killed, or another one opens the store at the same moment, or the
+// database recovers.
 func (p *gateProc) start() {
-	for range 20 {
+	for n := range 60 {
 		if p.try() == nil {
 			return
 		}
 		p.reap()
+		time.Sleep(time.Duration(min(n, 20)) * 50 * time.Millisecond)
 	}
 	p.t.Fatal("no gate starts on this store ", p.lastWords())
 }
