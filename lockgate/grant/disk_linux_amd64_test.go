@@ -48,6 +48,9 @@ type disk struct {
 	over  chan struct{}  // closed when the process has ended
 	good  bool           // with success; to be read after that
 	tasks map[int]*task  // by thread; of the tracing thread alone
+
+	memory *memory // what would be left if the power went now; nil: nobody asks
+	lost   error   // why that is not known
 }
 
 // task is a thread of the process.
@@ -56,6 +59,7 @@ type task struct {
 	result *int64  // what its present call is to return
 	write  *uint64 // how many bytes it was to write, where that was changed
 	kill   bool    // the process dies at the end of the call
+	syncs  *call   // what it makes durable when it succeeds
 }
 
 // set makes a plan, and forgets the one before.
@@ -250,15 +254,32 @@ type info struct {
 	_    [2]uint64
 }
 
-// enter decides whether a call fails.
-func (d *disk) enter(tid int, t *task) bool {
+// call is one that changes a disk.
+type call struct {
+	name, file string
+	fd         int32 // of the file, where it is named by one
+}
+
+// enter decides whether a call fails, and whether its end is to be seen.
+func (d *disk) enter(tid int, t *task) (toEnd bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.plan.Count == 0 {
+	if d.plan.Count == 0 && d.memory == nil {
 		return false
 	}
-	name, file := what(tid)
-	if name == "" || !d.counts(file) {
+	c := what(tid)
+	if c.name == "" || !d.counts(c.file) {
+		return false
+	}
+	if t.syncs = nil; d.memory != nil && syncs(tid, c) {
+		t.syncs = &c
+	}
+	return d.breaks(tid, t, c) || t.syncs != nil
+}
+
+// breaks lets a call fail whose turn it is. The caller holds mu.
+func (d *disk) breaks(tid int, t *task, c call) bool {
+	if d.plan.Count == 0 {
 		return false
 	}
 	d.calls++
@@ -271,7 +292,7 @@ func (d *disk) enter(tid int, t *task) bool {
 		return false
 	}
 	is, fails := d.plan.How, -int64(d.plan.Errno)
-	half := is == torn && n == 1 && strings.Contains(name, "write") && r.Rdx > 1
+	half := is == torn && n == 1 && strings.Contains(c.name, "write") && r.Rdx > 1
 	switch {
 	case half:
 		bytes := r.Rdx
@@ -287,29 +308,33 @@ func (d *disk) enter(tid int, t *task) bool {
 		return false
 	}
 	t.kill = d.plan.Kill && n == d.plan.Count
-	d.hit[fmt.Sprintf("%s %s %s", name, kind(file), is)]++
+	d.hit[fmt.Sprintf("%s %s %s", c.name, kind(c.file), is)]++
 	return true
 }
 
 // leave gives a call the result that was decided on.
 func (d *disk) leave(tid int, t *task) {
-	if t.kill {
-		_ = syscall.Kill(tid, syscall.SIGKILL)
-	}
-	if t.result == nil && t.write == nil {
-		return
-	}
 	var r syscall.PtraceRegs
 	if syscall.PtraceGetRegs(tid, &r) == nil {
+		if t.syncs != nil && int64(r.Rax) >= 0 {
+			d.mu.Lock()
+			d.keep(tid, *t.syncs)
+			d.mu.Unlock()
+		}
 		if t.result != nil {
 			r.Rax = uint64(*t.result)
 		}
 		if t.write != nil {
 			r.Rdx = *t.write
 		}
-		_ = syscall.PtraceSetRegs(tid, &r)
+		if t.result != nil || t.write != nil {
+			_ = syscall.PtraceSetRegs(tid, &r)
+		}
 	}
-	t.result, t.write = nil, nil
+	if t.kill {
+		_ = syscall.Kill(tid, syscall.SIGKILL)
+	}
+	*t = task{ours: true}
 }
 
 func (d *disk) counts(file string) bool {
@@ -321,22 +346,24 @@ func (d *disk) counts(file string) bool {
 	return false
 }
 
-// what is the name and the file of the call that a thread begins.
-func what(tid int) (name, file string) {
+// what is the call that a thread begins.
+func what(tid int) (c call) {
 	var i info
 	if _, _, e := syscall.RawSyscall6(syscall.SYS_PTRACE, getSyscallInfo, uintptr(tid), unsafe.Sizeof(i), uintptr(unsafe.Pointer(&i)), 0, 0); e != 0 {
-		return "", ""
+		return call{}
 	}
-	c := changing[i.nr]
-	switch at := i.args[c.arg]; {
-	case c.descriptor:
-		file, _ = os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", tid, int32(at)))
-	case c.name == "open" && i.args[c.arg+1]&syscall.O_CREAT == 0:
-		return "", ""
+	known := changing[i.nr]
+	c.name = known.name
+	switch at := i.args[known.arg]; {
+	case known.descriptor:
+		c.fd = int32(at)
+		c.file, _ = os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", tid, c.fd))
+	case c.name == "open" && i.args[known.arg+1]&syscall.O_CREAT == 0:
+		return call{}
 	case c.name != "":
-		file = text(tid, at)
+		c.file = text(tid, at)
 	}
-	return c.name, file
+	return c
 }
 
 // text is a path in the process's memory.
