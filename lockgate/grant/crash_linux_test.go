@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -68,16 +69,14 @@ func TestTwoKilledGates(t *testing.T) {
 	_ = st.Close()
 	other := c.bill
 	other.Log = t.TempDir() // each gate publishes for itself: the same leaves, the same roots
-	crashes := 0
 	c.hurt = func(g *gateProc) func() {
 		if c.rng.IntN(6) != 0 {
 			return c.harm(g)
 		}
-		crashes++
 		return c.crashSoon(server)
 	}
 	c.run(campaignRounds(6, 3), []*gateProc{{t: t, bill: c.bill}, {t: t, bill: other}})
-	t.Logf("%d crashes of the server", crashes)
+	t.Logf("%d crashes of the server", c.crashes.Load())
 	if st, err = store.OpenPostgres(t.Context(), c.bill.DSN, store.Options{}); err != nil {
 		t.Fatal(err)
 	}
@@ -91,8 +90,12 @@ func (c *crash) crashSoon(server *pgtemp.Server) (wait func()) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		time.Sleep(after)
-		if _, err := server.Crash(child); err != nil {
+		did, err := server.Crash(child)
+		if err != nil {
 			c.t.Error(err)
+		}
+		if did {
+			c.crashes.Add(1)
 		}
 	})
 	return wg.Wait
@@ -107,6 +110,8 @@ type crash struct {
 	cores []*stage.Core
 	gates []*gateProc
 	hurt  func(*gateProc) (over func())
+
+	crashes atomic.Int64 // of the database
 
 	granted           map[[32]byte]lock.Units // by core
 	leases            map[[32]byte]bool       // hashes of all that were released
