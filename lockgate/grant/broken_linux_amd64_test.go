@@ -26,7 +26,7 @@ func TestBrokenDisk(t *testing.T) {
 	mayTrace(t)
 	b := newBroken(t, 3)
 	b.hurt = b.harm
-	rounds := campaignRounds(10, 4)
+	rounds := campaignRounds(8, 3)
 	b.run(rounds, b.gates)
 	b.said(rounds)
 	b.reopen()
@@ -39,7 +39,7 @@ func TestBrokenBeginning(t *testing.T) {
 	mayTrace(t)
 	const turns = 61
 	hit, failed := map[string]int{}, 0
-	rounds := min(campaignRounds(3, 1), 3*turns)
+	rounds := min(campaignRounds(2, 1), 3*turns)
 	for n := range rounds {
 		b := newBroken(t, 100+uint64(n))
 		b.hurt = func(*gateProc) func() { return func() {} }

@@ -206,7 +206,7 @@ func TestPowerLoss(t *testing.T) {
 			b.d.lose(t)
 		}
 	}
-	b.run(campaignRounds(4, 2), b.gates)
+	b.run(campaignRounds(3, 1), b.gates)
 	t.Logf("power was lost %d times, %d times after some call had failed", losses, b.reached)
 	b.reopen()
 }
