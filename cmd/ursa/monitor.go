@@ -33,7 +33,8 @@ func monitorCommand() *cobra.Command {
 			"given; not the gate.\n\nExit status 0: nothing was found. 3: something was. 1: the ledger or a file could not be read.",
 		Example: "  ursa monitor verify --gate gate --state monitor.json\n" +
 			"  ursa monitor verify --ledger https://gate.example.net:8443/v1/ledger/ --ledger-key ledger.json --evidence copy --auditor auditor --trust trust.json\n" +
-			"  ursa monitor report --gate gate --per month --plot usage.svg\n  ursa monitor watch --gate gate --state monitor.json --metrics 127.0.0.1:9543",
+			"  ursa monitor report --gate gate --per month --plot usage.svg\n  ursa monitor watch --gate gate --state monitor.json --kept monitor.kept --metrics 127.0.0.1:9543\n" +
+			"  ursa monitor watch --gates gates.json --auditor auditor --trust trust.json",
 	}
 	cmd.AddCommand(monitorVerifyCommand(), monitorReportCommand(), monitorWatchCommand())
 	return cmd
@@ -46,17 +47,21 @@ type monitorOptions struct {
 	evidence             []string
 	policies             []string
 	authors, state, kept string
-	period               string
+	period, gates        string
 	seen, witness, views []string
 	complete             bool
 	hall, workers        int
 	grace                time.Duration
+
+	called   []string        // names of the gates, where there are several; the first one's ledger is read
+	verifier ledger.Verifier // of the ledger; zero: not read yet
 }
 
 func (o *monitorOptions) register(cmd *cobra.Command) {
 	o.proofs.register(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.gate, "gate", "", "a gate's `DIR`, or a copy of it: ledger, key, evidence, trust, authors and policy are looked for there; or its https address")
+	f.StringVar(&o.gates, "gates", "", "`FILE` that lists several gates (JSON), to be read side by side, and for what only several of them show")
 	f.StringVar(&o.ledger, "ledger", "", "`DIR` or https address of the ledger")
 	f.StringVar(&o.key, "ledger-key", "", "`FILE` that says who signs the ledger's checkpoints (ledger.json)")
 	f.StringArrayVar(&o.evidence, "evidence", nil, "`DIR` of sealed evidence; repeat for several")
@@ -75,7 +80,6 @@ func (o *monitorOptions) register(cmd *cobra.Command) {
 
 // settle fills in what a gate's folder says, and refuses what does not go together.
 func (o *monitorOptions) settle() error {
-	isURL := func(s string) bool { return strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://") }
 	switch {
 	case isURL(o.gate):
 		if o.ledger == "" {
@@ -98,6 +102,11 @@ func (o *monitorOptions) settle() error {
 	}
 	return nil
 }
+
+func isURL(s string) bool { return strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://") }
+
+// ledgerKeyFile is what --ledger-key names.
+const ledgerKeyFile = "the public key of a ledger (ledger.json)"
 
 // fromFolder takes from a gate's folder what was not given otherwise.
 func (o *monitorOptions) fromFolder() {
@@ -132,18 +141,18 @@ type watcher struct {
 	read   func(string) ([]byte, error)
 	origin string
 	errOut io.Writer
+	alone  bool   // and may show its progress
 	close  func() // when the work is done
 }
 
-// start opens everything that does not change.
-func (o monitorOptions) start(cmd *cobra.Command) (*watcher, error) {
-	if err := o.settle(); err != nil {
-		return nil, err
-	}
-	w := &watcher{o: o, errOut: cmd.ErrOrStderr(), close: func() {}}
-	var v ledger.Verifier
-	if err := readJSON(o.key, "the public key of a ledger (ledger.json)", &v); err != nil {
-		return nil, err
+// start opens everything that does not change. The options are settled; read reads evidence.
+func (o monitorOptions) start(cmd *cobra.Command, read func(string) ([]byte, error)) (*watcher, error) {
+	w := &watcher{o: o, read: read, errOut: cmd.ErrOrStderr(), close: func() {}}
+	v := o.verifier
+	if v == (ledger.Verifier{}) {
+		if err := readJSON(o.key, ledgerKeyFile, &v); err != nil {
+			return nil, err
+		}
 	}
 	w.origin = v.Origin
 	source, err := monitor.Open(o.ledger, ledgerClient())
@@ -184,9 +193,6 @@ func (o monitorOptions) start(cmd *cobra.Command) (*watcher, error) {
 		return nil, err
 	}
 	options.Trust = e.Trust
-	if w.read, err = o.proofs.reader(cmd); err != nil {
-		return nil, err
-	}
 	w.Follower = monitor.NewFollower(reader, monitor.NewAuditor(options), views...)
 	return w, w.keep()
 }
@@ -272,7 +278,10 @@ func (w *watcher) round(ctx context.Context) (*monitor.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	show, finish := stepProgress(w.errOut, "monitor")
+	show, finish := func(int, int) {}, func() {}
+	if w.alone {
+		show, finish = stepProgress(w.errOut, "monitor")
+	}
 	some, err := w.Round(ctx, names, w.open, w.o.workers, func(n int) { show(n, len(names)) })
 	finish()
 	if !some {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -45,15 +46,15 @@ func monitorVerifyCommand() *cobra.Command {
 
 // once reads everything that there is.
 func (o monitorOptions) once(cmd *cobra.Command) (monitor.Report, error) {
-	w, err := o.start(cmd)
+	w, err := o.startAll(cmd)
 	if err != nil {
 		return monitor.Report{}, err
 	}
 	defer w.close()
-	if o.state == "" {
-		fmt.Fprintln(cmd.ErrOrStderr(), "note: without --state FILE a ledger that is rolled back or forked between two runs is not noticed")
+	if slices.ContainsFunc(w.list, func(x *watcher) bool { return x.o.state+x.o.kept == "" }) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "note: without --state FILE or --kept FILE a ledger that is rolled back or forked between two runs is not noticed")
 	}
-	if w.o.proofs.trust == "" && len(w.o.evidence) > 0 {
+	if slices.ContainsFunc(w.list, func(x *watcher) bool { return x.o.proofs.trust == "" && len(x.o.evidence) > 0 }) {
 		fmt.Fprintln(cmd.ErrOrStderr(), "note: without --trust FILE evidence is only shown to be sound within itself: its beacons may be anybody's")
 	}
 	r, err := w.round(cmd.Context())

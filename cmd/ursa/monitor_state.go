@@ -63,7 +63,7 @@ func (w *watcher) keep() error {
 	if w.o.kept == "" {
 		return nil
 	}
-	names, err := w.o.names()
+	names, err := w.o.evidenceNames()
 	if err != nil {
 		return err
 	}
@@ -83,8 +83,8 @@ func (w *watcher) keep() error {
 	return nil
 }
 
-// names of evidence are kept as absolute paths, and shown as the flags say them.
-func (o monitorOptions) names() (monitor.Names, error) {
+// evidenceNames are kept as absolute paths, and shown as the flags say them.
+func (o monitorOptions) evidenceNames() (monitor.Names, error) {
 	shown := map[string]string{} // absolute folder → as it was given
 	absolute := map[string]string{}
 	for _, dir := range o.evidence {

@@ -43,22 +43,29 @@ type watched struct {
 
 func newWatched(t *testing.T) *watched {
 	t.Helper()
-	w := &watched{Scene: granttest.New(t), t: t, dir: t.TempDir()}
+	w := &watched{Scene: granttest.New(t), t: t}
+	w.open("monitor.test/gate")
+	return w
+}
+
+// open makes the folder.
+func (w *watched) open(origin string) {
+	w.t.Helper()
+	w.dir = w.t.TempDir()
 	var err error
-	if w.key, err = ledger.NewKey("monitor.test/gate"); err != nil {
-		t.Fatal(err)
+	if w.key, err = ledger.NewKey(origin); err != nil {
+		w.t.Fatal(err)
 	}
 	w.write(gateLedgerPublic, w.key.Verifier())
 	w.write(trustName, trustFile{Constellation: granttest.Audience, Threshold: 1, Roots: []identity.Public{w.Roots[0].Public()}})
 	if err := os.Mkdir(filepath.Join(w.dir, gateEvidenceDir), 0o700); err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	w.log, err = ledger.OpenLog(t.Context(), ledger.LogConfig{Dir: filepath.Join(w.dir, gateLedgerDir), Key: w.key, Source: ledger.FromStore(w.Store)})
+	w.log, err = ledger.OpenLog(w.t.Context(), ledger.LogConfig{Dir: filepath.Join(w.dir, gateLedgerDir), Key: w.key, Source: ledger.FromStore(w.Store)})
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = w.log.Close() })
-	return w
+	w.t.Cleanup(func() { _ = w.log.Close() })
 }
 
 func (w *watched) write(name string, v any) {
@@ -254,6 +261,7 @@ func TestPlantedViolations(t *testing.T) {
 		t.Run("in the evidence", func(t *testing.T) { t.Parallel(); plantsInEvidence(t, found) })
 		t.Run("by cores", func(t *testing.T) { t.Parallel(); plantsByCores(t, found) })
 		t.Run("in the log", func(t *testing.T) { t.Parallel(); plantsInLog(t, found) })
+		t.Run("across gates", func(t *testing.T) { t.Parallel(); plantsAcross(t, found) })
 		t.Run("by witnesses", func(t *testing.T) { t.Parallel(); plantsByWitnesses(t, found) })
 	})
 	for _, k := range monitor.Kinds {

@@ -30,7 +30,7 @@ func monitorWatchCommand() *cobra.Command {
 			if every < 100*time.Millisecond || every > 24*time.Hour {
 				return usagef("--every %s: use 100ms to 24h", every)
 			}
-			w, err := o.start(cmd)
+			w, err := o.startAll(cmd)
 			if err != nil {
 				return err
 			}
@@ -57,7 +57,7 @@ func monitorWatchCommand() *cobra.Command {
 }
 
 // watch goes on until the command's context ends.
-func (w *watcher) watch(cmd *cobra.Command, every time.Duration, m *monitorMetrics, asJSON bool) error {
+func (w *watchers) watch(cmd *cobra.Command, every time.Duration, m *monitorMetrics, asJSON bool) error {
 	told := map[string]bool{}
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()

@@ -53,11 +53,12 @@ type Auditor struct {
 	revocations []ledger.Leaf
 	decided     []ruled // all decisions that were opened
 	burns       map[uint64]*burnt
-	seen        map[uint64]string                   // leaf → file that opened it
-	tenants     map[uint64]string                   // leaf → tenant, by the evidence that opened it
-	early       []release                           // whose leaf was not read yet
-	nonces      map[[32]byte]string                 // lock nonce → file
-	chain       map[identity.ID]map[[32]byte]string // core → previous proof → file
+	seen        map[uint64]string                 // leaf → file that opened it
+	tenants     map[uint64]string                 // leaf → tenant, by the evidence that opened it
+	early       []release                         // whose leaf was not read yet
+	nonces      map[[32]byte]drawn                // by lock nonce
+	chain       map[identity.ID]map[[32]byte]link // core → previous proof
+	wallets     map[[32]byte]*wallet              // by chip
 	habits      map[identity.ID]*habit
 	usage       usage
 	halls       halls
@@ -79,8 +80,8 @@ func (x release) finding(k Kind, format string, args ...any) Finding {
 // NewAuditor makes one that has seen nothing.
 func NewAuditor(o Options) *Auditor {
 	a := &Auditor{o: o, grants: map[uint64]ledger.Leaf{}, policies: map[[32]byte]uint64{}, known: map[[32]byte]policy.Policy{}, signed: map[[32]byte]bool{},
-		epochs: map[uint64]bool{}, burns: map[uint64]*burnt{}, seen: map[uint64]string{}, tenants: map[uint64]string{}, nonces: map[[32]byte]string{},
-		chain: map[identity.ID]map[[32]byte]string{}, habits: map[identity.ID]*habit{}, usage: newUsage(o.Per), halls: halls{}, report: newReport()}
+		epochs: map[uint64]bool{}, burns: map[uint64]*burnt{}, seen: map[uint64]string{}, tenants: map[uint64]string{}, nonces: map[[32]byte]drawn{},
+		chain: map[identity.ID]map[[32]byte]link{}, wallets: map[[32]byte]*wallet{}, habits: map[identity.ID]*habit{}, usage: newUsage(o.Per), halls: halls{}, report: newReport()}
 	if a.o.Grace <= 0 {
 		a.o.Grace = time.Minute
 	}
@@ -192,18 +193,20 @@ func (a *Auditor) take(name string, v verified) {
 	}
 	a.halls.add(a.o.Per, v.decision)
 	if other, twice := a.nonces[v.Nonce]; twice {
-		a.Found(x.finding(GrantedTwice, "the lock nonce had its lease already, by %s", other))
+		a.Found(x.finding(GrantedTwice, "the lock nonce had its lease already, by %s", other.name))
 	}
-	a.nonces[v.Nonce] = name
+	a.nonces[v.Nonce] = drawn{name, core}
 	if a.chain[core] == nil {
-		a.chain[core] = map[[32]byte]string{}
+		a.chain[core] = map[[32]byte]link{}
 	}
 	// A lost answer lets a core name the same proof twice, once; a third time
 	// there are two of it.
-	if other, forked := a.chain[core][v.Previous]; forked && v.Redeemed == v.LastSeq {
-		a.Found(x.finding(ProofsForked, "its proof and that of %s name the same one before", other))
+	settled := v.Redeemed == v.LastSeq
+	if other, forked := a.chain[core][v.Previous]; forked && settled {
+		a.Found(x.finding(ProofsForked, "its proof and that of %s name the same one before", other.name))
 	}
-	a.chain[core][v.Previous] = name
+	a.chain[core][v.Previous] = link{name, settled}
+	a.pays(v.decision)
 	a.leafOf(x)
 }
 

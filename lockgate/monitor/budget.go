@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ursa-virtual/ursa/lockgate/ledger"
 	"github.com/ursa-virtual/ursa/lockgate/policy"
 )
 
@@ -18,52 +19,94 @@ type bucket struct {
 	from int64 // Unix ns
 }
 
-// overdrawn adds up the releases of every window in the order of the ledger, which
-// is the order in which a store counts them, and finds the first leaf with which a
-// bucket holds more than the policy in force let it.
+// charge is a release as its ledger and its evidence tell it.
+type charge struct {
+	party  int // whose ledger, where there are several
+	at     uint64
+	leaf   ledger.Leaf
+	policy *policy.Policy // nil: not known
+	tenant *string        // nil: its evidence was not opened
+}
+
+// charges are the releases in the order of the ledger.
+func (a *Auditor) charges(party int) []charge {
+	out := make([]charge, 0, len(a.grants))
+	for _, at := range slices.Sorted(maps.Keys(a.grants)) {
+		d := charge{party: party, at: at, leaf: a.grants[at]}
+		if p, ok := a.known[d.leaf.PolicyHash]; ok {
+			d.policy = &p
+		}
+		if t, ok := a.tenants[at]; ok {
+			d.tenant = &t
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+// bounded says whether any policy that is known bounds a bucket.
+func (a *Auditor) bounded() bool {
+	for _, p := range a.known {
+		if len(p.Budgets) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// excess is the first release with which a bucket holds more than the policy in
+// force let it.
+type excess struct {
+	bucket
+	charge
+	sum, budget uint64
+	parts       map[int]uint64 // of sum, by party
+}
+
+// exceeded adds up the releases of every window in their order.
 //
 // A leaf alone says what the fleet draws. Which policy's name a leaf draws on is
 // known when that policy is; which tenant's, when its evidence was opened: tenants
 // do not stand in the ledger. What is not known is not added, so a finding is
 // never a guess, and an auditor without evidence finds nothing of tenants.
-func (a *Auditor) overdrawn() []Finding {
-	var out []Finding
-	bounded := false
-	for _, p := range a.known {
-		bounded = bounded || len(p.Budgets) > 0
-	}
-	if !bounded {
-		return nil
-	}
-	sums := map[bucket]uint64{}
+func exceeded(charges []charge) []excess {
+	var out []excess
+	sums := map[bucket]map[int]uint64{}
 	over := map[bucket]bool{}
-	for _, at := range slices.Sorted(maps.Keys(a.grants)) {
-		l := a.grants[at]
-		p, known := a.known[l.PolicyHash]
+	for _, d := range charges {
 		names := map[policy.Bucket]string{policy.BucketFleet: ""}
-		if known {
-			names[policy.BucketPolicy] = p.Name
+		if d.policy != nil {
+			names[policy.BucketPolicy] = d.policy.Name
 		}
-		if tenant, opened := a.tenants[at]; opened {
-			names[policy.BucketTenant] = tenant
+		if d.tenant != nil {
+			names[policy.BucketTenant] = *d.tenant
 		}
 		for _, of := range policy.Buckets {
 			name, ok := names[of]
 			if !ok {
 				continue
 			}
-			budget, bounds := p.Budget(of) // none of a policy that is not known
+			var budget policy.Budget
+			bounds := false
+			if d.policy != nil {
+				budget, bounds = d.policy.Budget(of)
+			}
 			for _, w := range policy.Windows {
-				from, _, ok := w.Span(l.AtUnixMS * int64(time.Millisecond))
+				from, _, ok := w.Span(d.leaf.AtUnixMS * int64(time.Millisecond))
 				if !ok {
 					continue
 				}
 				b := bucket{of, name, w, from}
-				sum, carry := bits.Add64(sums[b], l.Units, 0)
-				sums[b] = max(sum, -carry) // all ones once it cannot be counted
-				if bounds && budget.Per == w && sums[b] > budget.Units && !over[b] {
+				if sums[b] == nil {
+					sums[b] = map[int]uint64{}
+				}
+				sums[b][d.party] = add(sums[b][d.party], d.leaf.Units)
+				if !bounds || budget.Per != w || over[b] {
+					continue
+				}
+				if sum := total(sums[b]); sum > budget.Units {
 					over[b] = true
-					out = append(out, Finding{Kind: BudgetExceeded, Leaf: &at, Detail: b.exceeded(sums[b], budget.Units)})
+					out = append(out, excess{b, d, sum, budget.Units, maps.Clone(sums[b])})
 				}
 			}
 		}
@@ -71,10 +114,37 @@ func (a *Auditor) overdrawn() []Finding {
 	return out
 }
 
-func (b bucket) exceeded(sum, budget uint64) string {
-	who := string(b.of)
-	if b.name != "" {
-		who += fmt.Sprintf(" %q", b.name)
+// add is a sum that stays at all ones once it cannot be counted.
+func add(a, b uint64) uint64 {
+	sum, carry := bits.Add64(a, b, 0)
+	return max(sum, -carry)
+}
+
+func total(parts map[int]uint64) (sum uint64) {
+	for _, u := range parts {
+		sum = add(sum, u)
 	}
-	return fmt.Sprintf("%s: with it %d units in the %s from %s, of a budget of %d", who, sum, b.per, time.Unix(0, b.from).UTC().Format(time.RFC3339), budget)
+	return sum
+}
+
+// overdrawn finds the buckets that hold more than the policy in force let them, in
+// the order in which a store counts.
+func (a *Auditor) overdrawn() []Finding {
+	if !a.bounded() {
+		return nil
+	}
+	var out []Finding
+	for _, x := range exceeded(a.charges(0)) {
+		out = append(out, Finding{Kind: BudgetExceeded, Leaf: &x.at, Detail: x.String()})
+	}
+	return out
+}
+
+// String tells it in a line.
+func (x excess) String() string {
+	who := string(x.of)
+	if x.name != "" {
+		who += fmt.Sprintf(" %q", x.name)
+	}
+	return fmt.Sprintf("%s: with it %d units in the %s from %s, of a budget of %d", who, x.sum, x.per, time.Unix(0, x.from).UTC().Format(time.RFC3339), x.budget)
 }

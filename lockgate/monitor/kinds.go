@@ -28,6 +28,7 @@ const (
 	BurnOverdrawn  Kind = "burn-overdrawn"     // more was granted on a burn than was burnt
 	NoBurn         Kind = "no-burn"            // a grant names a burn that is not in the ledger
 	BudgetExceeded Kind = "budget-exceeded"    // more was released in an hour or a day than the policy lets fleet, policy or tenant have
+	BudgetAcross   Kind = "budget-across"      // gates together released more than each of them may
 	BadEvidence    Kind = "bad-evidence"       // a decision that its evidence does not bear out
 	NoLeaf         Kind = "no-leaf"            // a release without a leaf
 	LeafDiffers    Kind = "leaf-differs"       // a release whose leaf says something else
@@ -43,14 +44,15 @@ const (
 // Kinds are all of them, in the order of their meaning: the log, the leaves, the
 // evidence, habits.
 var Kinds = []Kind{BadCheckpoint, Uncosigned, BadCosignature, RolledBack, Forked, SplitView, BadRoot, BadLeaf, TimeBack, NoPolicy, NoDirectory, PolicyBack, UnknownPolicy, RevokedIgnored,
-	BurnOverdrawn, NoBurn, BudgetExceeded, BadEvidence, NoLeaf, LeafDiffers, LeaseTooLong, GrantedTwice, OverRequest, Hoarding, ProofsForked, Concentration, EvidenceWanted}
+	BurnOverdrawn, NoBurn, BudgetExceeded, BudgetAcross, BadEvidence, NoLeaf, LeafDiffers, LeaseTooLong, GrantedTwice, OverRequest, Hoarding, ProofsForked, Concentration, EvidenceWanted}
 
 // Finding is one thing that is wrong.
 type Finding struct {
 	Kind   Kind    `json:"kind"`
-	Leaf   *uint64 `json:"leaf,omitempty"` // index in the ledger, when it concerns one
-	Core   string  `json:"core,omitempty"` // id, when it concerns one
-	File   string  `json:"file,omitempty"` // of the evidence, when it concerns one
+	Ledger string  `json:"ledger,omitempty"` // its name, where there are several
+	Leaf   *uint64 `json:"leaf,omitempty"`   // index in the ledger, when it concerns one
+	Core   string  `json:"core,omitempty"`   // id, when it concerns one
+	File   string  `json:"file,omitempty"`   // of the evidence, when it concerns one
 	Period string  `json:"period,omitempty"`
 	View   string  `json:"view,omitempty"` // where else the ledger is shown, when it concerns that
 	Detail string  `json:"detail"`
@@ -66,7 +68,7 @@ func (f Finding) Key() string {
 	if f.Leaf != nil {
 		leaf = fmt.Sprint(*f.Leaf)
 	}
-	return strings.Join([]string{string(f.Kind), leaf, f.Core, f.File, f.Period, f.View}, "\x00")
+	return strings.Join([]string{string(f.Kind), f.Ledger, leaf, f.Core, f.File, f.Period, f.View}, "\x00")
 }
 
 // compare orders findings by what they are and what they concern, whichever was
@@ -78,7 +80,7 @@ func (f Finding) compare(g Finding) int {
 		}
 		return *f.Leaf + 1
 	}
-	return cmp.Or(cmp.Compare(f.Kind, g.Kind), cmp.Compare(at(f), at(g)), cmp.Compare(f.File, g.File), cmp.Compare(f.Period, g.Period),
+	return cmp.Or(cmp.Compare(f.Kind, g.Kind), cmp.Compare(f.Ledger, g.Ledger), cmp.Compare(at(f), at(g)), cmp.Compare(f.File, g.File), cmp.Compare(f.Period, g.Period),
 		cmp.Compare(f.Core, g.Core), cmp.Compare(f.View, g.View), cmp.Compare(f.Detail, g.Detail))
 }
 
@@ -86,6 +88,9 @@ func (f Finding) compare(g Finding) int {
 func (f Finding) String() string {
 	var b strings.Builder
 	b.WriteString(string(f.Kind))
+	if f.Ledger != "" {
+		fmt.Fprintf(&b, " [%s]", f.Ledger)
+	}
 	if f.Leaf != nil {
 		fmt.Fprintf(&b, " leaf %d", *f.Leaf)
 	}
