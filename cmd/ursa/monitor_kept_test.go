@@ -2,14 +2,85 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ursa-virtual/ursa/lockgate/ledger"
 	"github.com/ursa-virtual/ursa/lockgate/monitor"
 )
+
+// report runs the command, and returns what it says on both outputs.
+func (w *watched) report(args ...string) (monitor.Report, string) {
+	w.t.Helper()
+	w.publish()
+	_, out, errOut := cli(append([]string{"monitor", "verify", "--gate", w.dir, "--json", "--grace", "1ns"}, args...)...)
+	var r monitor.Report
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		w.t.Fatal(err, errOut)
+	}
+	return r, errOut
+}
+
+// sameAsWhole compares a monitor that goes on from a file with one that reads everything.
+func (w *watched) sameAsWhole(kept, what string) (note string) {
+	w.t.Helper()
+	whole, _ := w.report("--complete")
+	r, note := w.report("--complete", "--kept", kept)
+	want, err := json.Marshal(whole)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if got, err := json.Marshal(r); err != nil || string(got) != string(want) {
+		w.t.Errorf("%s: %s, want %s", what, got, want)
+	}
+	return note
+}
+
+// TestMonitorKilled: processes that watch are killed by the system, each at another moment of its life; none leaves anything that
+// the next one does not go on from.
+func TestMonitorKilled(t *testing.T) {
+	t.Parallel()
+	w := newWatched(t)
+	kept := filepath.Join(t.TempDir(), "kept")
+	seed := rand.Uint64()
+	r := rand.New(rand.NewPCG(seed, 0))
+	for life := range 5 {
+		for range 3 {
+			w.decide(w.Core, 10, false)
+		}
+		w.publish()
+		cmd, _ := process(t, "monitor", "watch", "--gate", w.dir, "--kept", kept, "--every", "100ms")
+		more := int64(0) // bytes that it has kept when it is killed, at the least
+		if info, err := os.Stat(kept); err == nil {
+			more = info.Size()
+		}
+		if life%2 == 0 {
+			eventually(t, "it keeps something", func() bool { info, err := os.Stat(kept); return err == nil && info.Size() > more })
+			if status, _, errOut := cli("monitor", "verify", "--gate", w.dir, "--kept", kept); status != exitFailed || !strings.Contains(errOut, "another process") {
+				t.Errorf("two monitors on one file: exit %d: %s", status, errOut)
+			}
+		}
+		time.Sleep(time.Duration(r.IntN(300)) * time.Millisecond) // whatever it is doing by then
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		if life == 3 {
+			w.plant(ledger.Leaf{Kind: ledger.KindDirectory, Epoch: 2, Object: [32]byte{2}, AtUnixMS: 1000})
+		}
+	}
+	if w.sameAsWhole(kept, fmt.Sprintf("killed five times, with seed %d", seed)); t.Failed() {
+		return
+	}
+	if r, _ := w.report("--kept", kept); r.Opened != 15 || len(r.Findings) != 1 {
+		t.Errorf("%d opened, %v", r.Opened, r.Findings)
+	}
+}
 
 // TestMonitorKeeps: a monitor goes on from what it verified, says what one says that reads everything, and a file that was cut,
 // flipped, or is of something else costs nothing but time, or is left alone.
@@ -17,29 +88,8 @@ func TestMonitorKeeps(t *testing.T) {
 	t.Parallel()
 	w := newWatched(t)
 	kept := filepath.Join(w.t.TempDir(), "kept")
-	run := func(args ...string) (monitor.Report, string) {
-		t.Helper()
-		w.publish()
-		_, out, errOut := cli(append([]string{"monitor", "verify", "--gate", w.dir, "--json", "--grace", "1ns"}, args...)...)
-		var r monitor.Report
-		if err := json.Unmarshal([]byte(out), &r); err != nil {
-			t.Fatal(err, errOut)
-		}
-		return r, errOut
-	}
-	same := func(what string) (note string) {
-		t.Helper()
-		whole, _ := run("--complete")
-		r, note := run("--complete", "--kept", kept)
-		want, err := json.Marshal(whole)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := json.Marshal(r); err != nil || string(got) != string(want) {
-			t.Errorf("%s: %s, want %s", what, got, want)
-		}
-		return note
-	}
+	run := w.report
+	same := func(what string) (note string) { t.Helper(); return w.sameAsWhole(kept, what) }
 	w.decide(w.Core, 100, false)
 	w.decide(w.Core, 100, false)
 	same("the first time")

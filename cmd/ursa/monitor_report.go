@@ -21,7 +21,8 @@ func monitorVerifyCommand() *cobra.Command {
 		Use:   "verify",
 		Short: "Verify the whole ledger and every decision whose evidence can be opened",
 		Long: "Reads the ledger from its first leaf, computes the Merkle root anew, holds it against the checkpoint and against what was seen before;\n" +
-			"then opens the evidence, makes every decision again, and compares it with its leaf. Findings are told one a line.\n\n" +
+			"then opens the evidence, makes every decision again, and compares it with its leaf. Findings are told one a line. With --kept it goes\n" +
+			"on from what was verified before.\n\n" +
 			"Exit status 0: nothing was found. 3: something was. 1: the ledger or a file could not be read.",
 		Example: "  ursa monitor verify --gate gate --state monitor.json\n" +
 			"  ursa monitor verify --gate https://gate.example.net:8443 --ledger-key ledger.json --evidence copy --auditor auditor --trust trust.json --complete",

@@ -21,7 +21,7 @@ func monitorWatchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "watch",
 		Short: "Follow a gate: read what is new at intervals, and tell each finding as it appears",
-		Long: "Verifies everything once, then what is new, at intervals. Each finding is one line on standard output, once. Trouble in reading is\n" +
+		Long: "Verifies everything once, or what is new since --kept, then what is new, at intervals. Each finding is one line on standard output, once. Trouble in reading is\n" +
 			"told on standard error and tried again.\n\nEnds with Ctrl-C or SIGTERM. Exit status 0: nothing was found. 3: something was.",
 		Example: "  ursa monitor watch --gate gate --state monitor.json --metrics 127.0.0.1:9543\n" +
 			"  ursa monitor watch --gate https://gate.example.net:8443 --ledger-key ledger.json --state monitor.json --every 10s --json",
