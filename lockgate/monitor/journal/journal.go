@@ -46,7 +46,7 @@ type Journal struct {
 
 // What a file may be refused for.
 var (
-	ErrInUse   = errors.New("journal: another process uses this file")
+	ErrInUse   = errors.New("journal: another process uses this file; a copy of it will do")
 	ErrForeign = errors.New("journal: the file is something else and is left alone: name another one")
 )
 
