@@ -94,7 +94,7 @@ func (r Report) Chart(w io.Writer, format string, by By) error {
 	}
 	periods, names, units := series(rows, by)
 	const width, height = 24 * vg.Centimeter, 12 * vg.Centimeter
-	p := picture.New(fmt.Sprintf("units released, by %s", by), "", "units (ms of CPU time)")
+	p := picture.New(fmt.Sprintf("units released, by %s", by), "period (UTC)", "units (ms of CPU time)")
 	p.Legend.Top = true
 	var below *plotter.BarChart
 	for i, name := range names {
@@ -111,7 +111,7 @@ func (r Report) Chart(w io.Writer, format string, by By) error {
 		p.Legend.Add(name, bars)
 	}
 	p.NominalX(thinned(periods)...)
-	p.Y.Min, p.Y.Max = 0, p.Y.Max*1.25 // room for the legend
+	p.Y.Min, p.Y.Max = 0, p.Y.Max*1.05/(1-0.044*float64(len(names))) // room for the legend
 	if err := picture.Write(w, picture.Format(format), p, width, height); err != nil {
 		return fmt.Errorf("monitor: %w", err)
 	}

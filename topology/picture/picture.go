@@ -52,6 +52,12 @@ func FormatOf(path string) (Format, error) {
 // Families names fonts as wide as Liberation Sans, for style attributes; the last is whatever the browser has.
 const Families = "Liberation Sans, Arial, Helvetica, sans-serif"
 
+// Palette has colours for curves: those of Okabe and Ito (2008), which people who confuse red and green can tell apart, without the yellow.
+var Palette = []color.NRGBA{
+	{0x00, 0x72, 0xb2, 0xff}, {0xd5, 0x5e, 0x00, 0xff}, {0x00, 0x9e, 0x73, 0xff}, {0xcc, 0x79, 0xa7, 0xff},
+	{0x56, 0xb4, 0xe9, 0xff}, {0xe6, 0x9f, 0x00, 0xff}, {0x33, 0x33, 0x33, 0xff},
+}
+
 // Sizes of texts.
 const (
 	titleSize  = 11

@@ -14,7 +14,6 @@ import (
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/plotutil"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
@@ -75,7 +74,7 @@ func Errors(r *eval.Report) ([]byte, error) {
 			return nil, err
 		}
 		line.StepStyle = plotter.PostStep
-		line.Color, line.Width = plotutil.Color(k), vg.Points(1.5)
+		line.Color, line.Width = picture.Palette[k%len(picture.Palette)], vg.Points(1.5)
 		p.Add(line)
 		p.Legend.Add(name, line)
 	}
@@ -105,7 +104,7 @@ func Reliability(r *eval.Report) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		line.Color, line.Width, points.Color = plotutil.Color(k), vg.Points(1.5), plotutil.Color(k)
+		line.Color, line.Width, points.Color = picture.Palette[k%len(picture.Palette)], vg.Points(1.5), picture.Palette[k%len(picture.Palette)]
 		p.Add(line, points)
 		p.Legend.Add(name, line, points)
 	}

@@ -53,18 +53,12 @@ func All(s *result.Set) ([]*Picture, error) {
 	return out, nil
 }
 
-// palette is that of Okabe and Ito (2008), which people who confuse red and green can tell apart, without its yellow.
-var palette = []color.NRGBA{
-	{0x00, 0x72, 0xb2, 0xff}, {0xd5, 0x5e, 0x00, 0xff}, {0x00, 0x9e, 0x73, 0xff}, {0xcc, 0x79, 0xa7, 0xff},
-	{0x56, 0xb4, 0xe9, 0xff}, {0xe6, 0x9f, 0x00, 0xff}, {0x33, 0x33, 0x33, 0xff},
-}
-
 var faint = color.NRGBA{0xc9, 0xd1, 0xd9, 0xff}
 
 // hue returns the colour of a curve, and its dashes once the colours repeat.
 func hue(i int) (color.NRGBA, []vg.Length) {
 	dashes := [][]vg.Length{nil, {6, 3}, {2, 2}, {8, 2, 2, 2}}
-	return palette[i%len(palette)], dashes[i/len(palette)%len(dashes)]
+	return picture.Palette[i%len(picture.Palette)], dashes[i/len(picture.Palette)%len(dashes)]
 }
 
 // maxCurves keeps a picture readable; the table has the others.
