@@ -30,6 +30,7 @@ const lookAtPictures = `(() => {
 		const r = svg.getBoundingClientRect(), name = svg.querySelector("title")?.textContent ?? "";
 		if (name === "" || svg.getAttribute("role") !== "img") wrong.push("a picture without a title");
 		if (r.width < 300 || r.height < 120) wrong.push(name + ": " + r.width + " by " + r.height);
+		for (const t of svg.querySelectorAll("text")) if (!t.hasAttribute("textLength")) wrong.push(name + ": as long as a font makes it: " + t.textContent);
 		const texts = [...svg.querySelectorAll("text")].map(t => ({box: t.getBoundingClientRect(), words: t.textContent}));
 		if (texts.length < 3) wrong.push(name + ": hardly a word");
 		for (const {box, words} of texts)
@@ -299,7 +300,7 @@ func browserSees(t *testing.T, b *browser) {
 	p.eval(lookAtWords, &dim)
 	all := strings.Join(slices.Concat(wrong, dim, p.faults()), "\n")
 	for _, want := range []string{"asked for http://example.net/x.png", "Runtime.consoleAPICalled", "Runtime.exceptionThrown", "contrast 2.8", "a picture without a title",
-		"cut off: too long", "on each other: two and one", "wider than its window"} {
+		"cut off: too long", "as long as a font makes it: one", "on each other: two and one", "wider than its window"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("nobody saw %q in:\n%s", want, all)
 		}
