@@ -15,6 +15,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"slices"
 	"testing"
 	"time"
 
@@ -101,6 +102,9 @@ type platform struct {
 
 	firmware []Extend
 	own      []Event
+
+	five  uint16 // type of the report in a quote of version 5; 0: version 4
+	extra []byte // end of a TDX 1.5 report
 }
 
 func newPlatform(m *maker, change func(*x509.Certificate)) *platform {
@@ -165,7 +169,8 @@ func (p *platform) quote(reportData [32]byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	signed.Signature = sign(p.t, p.akKey, append(header, td...))
+	front := p.front(header, td)
+	signed.Signature = sign(p.t, p.akKey, front)
 	qe := signed.CertificationData.QeReportCertificationData
 	hash := sha256.Sum256(append(bytes.Clone(signed.EcdsaAttestationKey), qe.QeAuthData.Data...))
 	qe.QeReport.ReportData = append(hash[:], make([]byte, 32)...)
@@ -182,23 +187,51 @@ func (p *platform) quote(reportData [32]byte) ([]byte, error) {
 		p.changeQ(q)
 	}
 	out, err := abi.QuoteToAbiBytes(q)
+	if p.five != 0 {
+		out = append(p.front(out[:headerSize], out[headerSize:headerSize+bodySize]), out[headerSize+bodySize:]...)
+	}
 	if err == nil && p.after != nil {
 		out = p.after(out)
 	}
 	return out, err
 }
 
+// front is what stands before the signature, and is signed.
+func (p *platform) front(header, td []byte) []byte {
+	if p.five == 0 {
+		return slices.Concat(header, td)
+	}
+	out := slices.Concat(header, binary.LittleEndian.AppendUint16(nil, p.five), binary.LittleEndian.AppendUint32(nil, uint32(len(td)+len(p.extra))), td, p.extra)
+	out[0] = 5
+	return out
+}
+
+// reportTDX15 is the end of a TDX 1.5 report: the versions of the module that runs now, and a measurement of service domains.
+func reportTDX15(now [16]byte, service byte) []byte {
+	return append(now[:], bytes.Repeat([]byte{service}, 48)...)
+}
+
+func bytesHex(b byte, n int) string { return hex.EncodeToString(bytes.Repeat([]byte{b}, n)) }
+
+// rawQuote is the recorded quote, with what the kernel's buffer had after it.
+var rawQuote = testdata.RawQuote
+
 // tcbInfo is collateral about the family of the genuine quote's processor.
 type tcbInfo struct {
 	status     string
 	next       time.Time
 	module     byte // minimum of the first component
+	third      byte // minimum of the third
+	modules    []map[string]any
+	enclave    byte // what is wrong about the quoting enclave's identity; 0: nothing
+	pceID      string
+	byPlatform bool // signed by the platform's authority instead of the signer
 	fmspc      string
 	foreignKey bool
 }
 
 func goodInfo() tcbInfo {
-	return tcbInfo{status: "UpToDate", next: time.Unix(0, now).AddDate(0, 0, 30), fmspc: "50806f000000"}
+	return tcbInfo{status: "UpToDate", next: time.Unix(0, now).AddDate(0, 0, 30), fmspc: "50806f000000", pceID: "0000"}
 }
 
 func (m *maker) collateral(i tcbInfo) Collateral {
@@ -207,20 +240,37 @@ func (m *maker) collateral(i tcbInfo) Collateral {
 	for j := range zeros {
 		zeros[j] = map[string]int{"svn": 0}
 	}
-	module := append([]map[string]int{{"svn": int(i.module)}}, zeros[1:]...)
+	module := append([]map[string]int{{"svn": int(i.module)}, zeros[1], {"svn": int(i.third)}}, zeros[3:]...)
 	levels := []map[string]any{{"tcb": map[string]any{"sgxtcbcomponents": zeros, "pcesvn": 1, "tdxtcbcomponents": module}, "tcbStatus": i.status, "tcbDate": "2023-01-01T00:00:00Z"}}
 	dates := func(x map[string]any) map[string]any {
 		x["issueDate"], x["nextUpdate"] = time.Unix(0, now).AddDate(0, 0, -1).UTC().Format(time.RFC3339), i.next.UTC().Format(time.RFC3339)
 		return x
 	}
-	info := dates(map[string]any{"id": "TDX", "version": 3, "fmspc": i.fmspc, "pceId": "0000", "tcbLevels": levels,
-		"tdxModule": map[string]any{"mrsigner": hex.EncodeToString(make([]byte, 48)), "attributes": "0000000000000000", "attributesMask": "ffffffffffffffff"}})
+	info := dates(map[string]any{"id": "TDX", "version": 3, "fmspc": i.fmspc, "pceId": i.pceID, "tcbLevels": levels,
+		"tdxModuleIdentities": i.modules, "tdxModule": map[string]any{"mrsigner": hex.EncodeToString(make([]byte, 48)), "attributes": "0000000000000000", "attributesMask": "ffffffffffffffff"}})
 	q, _ := genuineParts(m.t)
 	qe := q.SignedData.CertificationData.QeReportCertificationData.QeReport
 	enclave := dates(map[string]any{"id": "TD_QE", "version": 2, "miscselect": "00000000", "miscselectMask": "ffffffff", "attributes": hex.EncodeToString(qe.Attributes),
 		"attributesMask": "ffffffffffffffffffffffffffffffff", "mrsigner": hex.EncodeToString(qe.MrSigner), "isvprodid": qe.IsvProdId,
 		"tcbLevels": []map[string]any{{"tcb": map[string]any{"isvsvn": 1}, "tcbStatus": "UpToDate"}}})
-	key := m.signerKey
+	switch i.enclave {
+	case 1:
+		enclave["mrsigner"] = bytesHex(1, 32)
+	case 2:
+		enclave["isvprodid"] = 9
+	case 3:
+		enclave["attributes"] = bytesHex(1, 16)
+	case 4:
+		enclave["miscselect"] = "01000000"
+	case 5:
+		enclave["tcbLevels"] = []map[string]any{{"tcb": map[string]any{"isvsvn": 1}, "tcbStatus": "OutOfDate"}}
+	case 6:
+		enclave["id"] = "QE"
+	}
+	key, signer := m.signerKey, m.signer
+	if i.byPlatform {
+		key, signer = m.platformKey, m.platform
+	}
 	if i.foreignKey {
 		key = newKey(m.t)
 	}
@@ -231,7 +281,7 @@ func (m *maker) collateral(i tcbInfo) Collateral {
 		}
 		return fmt.Appendf(nil, `{"%s":%s,"signature":"%x"}`, name, inner, sign(m.t, key, inner))
 	}
-	issuers := pemOf(m.signer, m.root)
+	issuers := pemOf(signer, m.root)
 	return Collateral{answer("tcbInfo", info), issuers, answer("enclaveIdentity", enclave), issuers}
 }
 

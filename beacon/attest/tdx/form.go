@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/go-tdx-guest/abi"
 	pb "github.com/google/go-tdx-guest/proto/tdx"
@@ -15,77 +16,140 @@ import (
 )
 
 // ErrQuoteVersion reports a quote in another layout.
-var ErrQuoteVersion = errors.New("only quotes of version 4 can be read")
+var ErrQuoteVersion = errors.New("only quotes of version 4 and 5 over a TDX 1.0 or 1.5 report can be read")
 
-// Where things stand in a quote of version 4; sizes in bytes, numbers little-endian (DCAP Quoting Library API, appendix A.3):
+// Where things stand in a quote; sizes in bytes, numbers little-endian (DCAP Quoting Library API, appendix A.3 and A.4):
 //
-//	header 48 ‖ body 584 ‖ size u32 ‖ signature 64 ‖ attestation key 64 ‖ type 6 u16 ‖ size u32 ‖
+//	version 4: header 48 ‖ body 584 ‖ …
+//	version 5: header 48 ‖ body's type u16 ‖ its size u32 ‖ body ‖ …
+//	both: … size u32 ‖ signature 64 ‖ attestation key 64 ‖ type 6 u16 ‖ size u32 ‖
 //	QE report 384 ‖ signature 64 ‖ size u16 ‖ QE data ‖ type 5 u16 ‖ size u32 ‖ PEM: PCK, intermediate, root
+//
+// The signature covers all that stands before its size. Bodies of type 2 are those of version 4 (TDX 1.0); type 3 (TDX 1.5) appends 16
+// bytes of security versions and the 48 bytes of the measurement of service domains.
 const (
-	bodyEnd    = 48 + 584
-	signedAt   = bodyEnd + 4
-	qeAt       = signedAt + 64 + 64 + 2 + 4
-	qeSizeAt   = qeAt + 384 + 64
-	maxQuote   = 16 << 10
-	chainParts = 3
+	headerSize     = 48
+	descriptorSize = 2 + 4
+	bodySize       = 584
+	extraSize      = 16 + 48
+	qeSizeAfter    = 4 + 64 + 64 + 2 + 4 + 384 + 64 // the end of the body
+	maxQuote       = 16 << 10
+	chainParts     = 3
+	typeTDX10      = 2
+	typeTDX15      = 3
 )
+
+// bodyEnd finds where the body of a quote ends; ErrQuoteVersion, attest.ErrEvidence when it is cut before.
+func bodyEnd(q []byte) (end int, err error) {
+	if len(q) < headerSize+descriptorSize {
+		return 0, fmt.Errorf("%w: quote of %d bytes", attest.ErrEvidence, len(q))
+	}
+	switch version := binary.LittleEndian.Uint16(q); version {
+	case 4:
+		end = headerSize + bodySize
+	case 5:
+		kind, size := binary.LittleEndian.Uint16(q[headerSize:]), binary.LittleEndian.Uint32(q[headerSize+2:])
+		if kind != typeTDX10 && kind != typeTDX15 {
+			return 0, fmt.Errorf("%w, this one's report is of type %d", ErrQuoteVersion, kind)
+		}
+		end = headerSize + descriptorSize + bodySize
+		if kind == typeTDX15 {
+			end += extraSize
+		}
+		if int64(size) != int64(end-headerSize-descriptorSize) {
+			return 0, fmt.Errorf("%w: report of type %d with %d bytes", attest.ErrEvidence, kind, size)
+		}
+	default:
+		return 0, fmt.Errorf("%w, this one is of version %d", ErrQuoteVersion, version)
+	}
+	if len(q) < end+4 {
+		return 0, fmt.Errorf("%w: quote of %d bytes", attest.ErrEvidence, len(q))
+	}
+	return end, nil
+}
 
 // trim cuts what the kernel's buffer has after the quote.
 func trim(quote []byte) []byte {
-	if len(quote) < signedAt {
+	end, err := bodyEnd(quote)
+	if err != nil {
 		return quote
 	}
-	if n := signedAt + int64(binary.LittleEndian.Uint32(quote[bodyEnd:])); n < int64(len(quote)) {
+	if n := int64(end) + 4 + int64(binary.LittleEndian.Uint32(quote[end:])); n < int64(len(quote)) {
 		return quote[:n]
 	}
 	return quote
 }
 
-// checkForm walks the sizes, each of which must leave exactly what follows.
-func checkForm(q []byte) error {
-	if len(q) > maxQuote || len(q) < qeSizeAt+2 {
-		return fmt.Errorf("%w: quote of %d bytes", attest.ErrEvidence, len(q))
+// checkForm walks the sizes, each of which must leave exactly what follows, and returns where the body ends.
+func checkForm(q []byte) (end int, err error) {
+	if end, err = bodyEnd(q); err != nil {
+		return 0, err
 	}
-	if version := binary.LittleEndian.Uint16(q); version != 4 {
-		return fmt.Errorf("%w, this one is of version %d", ErrQuoteVersion, version)
+	qeSizeAt := end + qeSizeAfter
+	if len(q) > maxQuote || len(q) < qeSizeAt+2 {
+		return 0, fmt.Errorf("%w: quote of %d bytes", attest.ErrEvidence, len(q))
 	}
 	size16, size32 := binary.LittleEndian.Uint16, binary.LittleEndian.Uint32
 	chainAt := qeSizeAt + 2 + int(size16(q[qeSizeAt:]))
 	if len(q) < chainAt+6 {
-		return fmt.Errorf("%w: quote is cut", attest.ErrEvidence)
+		return 0, fmt.Errorf("%w: quote is cut", attest.ErrEvidence)
 	}
-	for _, part := range []struct{ at, rest int }{{bodyEnd, signedAt}, {qeAt - 4, qeAt}, {chainAt + 2, chainAt + 6}} {
+	qeAt := qeSizeAt - 64 - 384
+	for _, part := range []struct{ at, rest int }{{end, end + 4}, {qeAt - 4, qeAt}, {chainAt + 2, chainAt + 6}} {
 		if int64(size32(q[part.at:])) != int64(len(q)-part.rest) {
-			return fmt.Errorf("%w: size at %d is wrong", attest.ErrEvidence, part.at)
+			return 0, fmt.Errorf("%w: size at %d is wrong", attest.ErrEvidence, part.at)
 		}
 	}
-	return nil
+	return end, nil
 }
 
-// quote is a parsed quote with its certificates, leaf first.
+// quote is a parsed quote with its certificates, leaf first. One of version 5 stands here in the form of version 4, which has a place
+// for all but the end of a TDX 1.5 report; only its signature is over other bytes.
 type quote struct {
 	*pb.QuoteV4
-	chain []*x509.Certificate
+	chain   []*x509.Certificate
+	version uint16
+	signed  []byte // what the attestation key signed
+	now     []byte // security versions of the module that runs now, where the report tells them apart from those at launch; nil: it does not
+	service []byte // measurement of the service domains that are bound to the machine; nil: none
 }
 
 // parse reads a quote that has one encoding only.
 func parse(q []byte) (quote, error) {
-	if err := checkForm(q); err != nil {
+	end, err := checkForm(q)
+	if err != nil {
 		return quote{}, err
 	}
-	parsed, err := abi.QuoteToProto(q)
+	out := quote{version: binary.LittleEndian.Uint16(q), signed: q[:end]}
+	four := q
+	if out.version == 5 {
+		body := q[headerSize+descriptorSize : end]
+		four = slices.Concat([]byte{4, 0}, q[2:headerSize], body[:bodySize], q[end:])
+		if extra := body[bodySize:]; len(extra) > 0 {
+			out.now, out.service = told(extra[:16]), told(extra[16:])
+		}
+	}
+	parsed, err := abi.QuoteToProto(four)
 	if err != nil {
 		return quote{}, fmt.Errorf("%w: %w", attest.ErrEvidence, err)
 	}
-	v4, ok := parsed.(*pb.QuoteV4)
-	if !ok {
+	var ok bool
+	if out.QuoteV4, ok = parsed.(*pb.QuoteV4); !ok {
 		return quote{}, ErrQuoteVersion
 	}
-	if again, err := abi.QuoteToAbiBytes(v4); err != nil || !bytes.Equal(again, q) {
+	if again, err := abi.QuoteToAbiBytes(out.QuoteV4); err != nil || !bytes.Equal(again, four) {
 		return quote{}, fmt.Errorf("%w: quote has another encoding", attest.ErrEvidence)
 	}
-	chain, err := parseChain(v4.GetSignedData().GetCertificationData().GetQeReportCertificationData().GetPckCertificateChainData().GetPckCertChain())
-	return quote{v4, chain}, err
+	out.chain, err = parseChain(out.GetSignedData().GetCertificationData().GetQeReportCertificationData().GetPckCertificateChainData().GetPckCertChain())
+	return out, err
+}
+
+// told reads a field that is zeros where the module tells nothing.
+func told(field []byte) []byte {
+	if allZero(field) {
+		return nil
+	}
+	return field
 }
 
 // parseChain reads three certificates in PEM as Intel's library writes them: nothing between them, at most a zero at the end.

@@ -137,13 +137,12 @@ func measured(own []Event) (build, configuration []byte, err error) {
 
 // claim joins what the logs say with what the quote says: with events of our own the program stands in the measurement instead of the
 // last register, which holds the configuration too.
-func (b body) claim(c *attest.Claims, td *pb.TDQuoteBody) error {
+func (b body) claim(c *attest.Claims, q quote) error {
 	build, configuration, err := measured(b.Own)
 	if err != nil || build == nil {
 		return err
 	}
-	parts := append([][]byte{td.GetMrTd(), td.GetMrConfigId(), td.GetMrOwner(), td.GetMrOwnerConfig()}, td.GetRtmrs()[:ownRegister]...)
-	h := identity.Hash("tdx measurement with a program", append(parts, build)...)
+	h := identity.Hash("tdx measurement with a program", append(q.measured(ownRegister), build)...)
 	c.Measurement = h[:]
 	if configuration != nil {
 		c.Configuration = attest.HashConfiguration(configuration)

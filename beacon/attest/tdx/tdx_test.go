@@ -29,9 +29,18 @@ import (
 var recorded = time.Date(2023, 7, 1, 0, 0, 0, 0, time.UTC)
 
 func TestConforms(t *testing.T) {
+	for _, name := range []string{"version 4", "version 5, TDX 1.5, telling"} {
+		t.Run(name, func(t *testing.T) {
+			conforms(t, func(p *platform) *platform { layouts[name](p); return p })
+		})
+	}
+}
+
+func conforms(t *testing.T, layout func(*platform) *platform) {
+	t.Helper()
 	m := newMaker(t)
 	v := m.verifier(nil)
-	good := newPlatform(m, nil)
+	good := layout(newPlatform(m, nil))
 	report, err := good.Report(context.Background(), [32]byte{1})
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +65,7 @@ func TestConforms(t *testing.T) {
 			case v.LowTCB:
 				p.change = func(b *pb.TDQuoteBody) { b.TeeTcbSvn[0]-- }
 			case v.ForeignRoot:
-				return newPlatform(newMaker(t), nil), ""
+				return layout(newPlatform(newMaker(t), nil)), ""
 			}
 			return &p, ""
 		}})
@@ -64,6 +73,13 @@ func TestConforms(t *testing.T) {
 
 // Each way to be wrong, with its own name; signatures are good unless they are what is wrong.
 func TestRefusals(t *testing.T) {
+	for name, layout := range layouts {
+		t.Run(name, func(t *testing.T) { refusals(t, layout) })
+	}
+}
+
+func refusals(t *testing.T, layout func(*platform)) {
+	t.Helper()
 	m := newMaker(t)
 	plain, other := newPlatform(m, nil), newPlatform(m, nil)
 	qe := func(q *pb.QuoteV4) *pb.QEReportCertificationData {
@@ -107,8 +123,11 @@ func TestRefusals(t *testing.T) {
 		{"below all levels", ErrTCBStatus, now, none, with(func(i *tcbInfo) { i.module = 9 })},
 		{"TCB info by another", ErrCollateral, now, none, with(func(i *tcbInfo) { i.foreignKey = true })},
 		{"more report data", ErrReportData, now, func(p *platform) { p.change = func(b *pb.TDQuoteBody) { b.ReportData[63] = 1 } }, nil},
-		{"version 5", ErrQuoteVersion, now, func(p *platform) {
-			p.after = func(q []byte) []byte { binary.LittleEndian.PutUint16(q, 5); return q }
+		{"version 3", ErrQuoteVersion, now, func(p *platform) {
+			p.after = func(q []byte) []byte { binary.LittleEndian.PutUint16(q, 3); return q }
+		}, nil},
+		{"version 6", ErrQuoteVersion, now, func(p *platform) {
+			p.after = func(q []byte) []byte { binary.LittleEndian.PutUint16(q, 6); return q }
 		}, nil},
 		{"an SGX quote", attest.ErrEvidence, now, func(p *platform) { p.after = func(q []byte) []byte { q[4] = 0; return q } }, nil},
 		{"cut", attest.ErrEvidence, now, func(p *platform) { p.after = func(q []byte) []byte { return q[:len(q)-1] } }, nil},
@@ -119,6 +138,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		p := *plain
 		c.make(&p)
+		layout(&p)
 		b, err := p.Report(context.Background(), [32]byte{1})
 		if err != nil {
 			t.Fatal(c.name, err)
@@ -285,6 +305,15 @@ func FuzzVerify(f *testing.F) {
 	}
 	f.Add(trim(testdata.RawQuote))
 	f.Add(testdata.RawQuote[:abi.QuoteMinSize])
+	for _, layout := range layouts {
+		p := newPlatform(newMaker(f), nil)
+		layout(p)
+		q, err := p.quote([32]byte{1})
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(q)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		b, err := Encode(data)
 		if err != nil {

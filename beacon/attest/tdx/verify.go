@@ -13,7 +13,6 @@ import (
 
 	"github.com/google/go-tdx-guest/pcs"
 	pb "github.com/google/go-tdx-guest/proto/tdx"
-	"github.com/google/go-tdx-guest/verify"
 
 	"github.com/ursa-virtual/ursa/beacon/attest"
 	"github.com/ursa-virtual/ursa/topology/identity"
@@ -86,10 +85,10 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: collateral %d: %w", ErrVerifier, i, err)
 		}
-		if _, twice := v.collateral[a.info.TcbInfo.Fmspc]; twice {
-			return nil, fmt.Errorf("%w: two collaterals for family %s", ErrVerifier, a.info.TcbInfo.Fmspc)
+		if _, twice := v.collateral[a.info.Fmspc]; twice {
+			return nil, fmt.Errorf("%w: two collaterals for family %s", ErrVerifier, a.info.Fmspc)
 		}
-		v.collateral[a.info.TcbInfo.Fmspc] = a
+		v.collateral[a.info.Fmspc] = a
 	}
 	if len(v.roots) == 0 {
 		return nil, fmt.Errorf("%w: no root", ErrVerifier)
@@ -150,8 +149,7 @@ func (v *Verifier) Examine(encoded []byte, nowUnixNS int64) (Findings, error) {
 	if err != nil {
 		return Findings{}, fmt.Errorf("%w: %w", ErrCertificate, err)
 	}
-	// The chain is known to be good, so what is left for the library to refuse are the two signatures and the key's hash between them.
-	if err := verify.TdxQuote(q.QuoteV4, &verify.Options{Now: now, TrustedRoots: v.pool}); err != nil {
+	if err := v.checkSignatures(q, now); err != nil {
 		return Findings{}, fmt.Errorf("%w: %w", attest.ErrReportSignature, err)
 	}
 	td := q.GetTdQuoteBody()
@@ -167,8 +165,8 @@ func (v *Verifier) Examine(encoded []byte, nowUnixNS int64) (Findings, error) {
 	if err := b.checkLogs(td, v.needLog); err != nil {
 		return Findings{}, err
 	}
-	claims := claimsOf(td, extensions.PPID)
-	if err := b.claim(&claims, td); err != nil {
+	claims := q.claims(extensions.PPID)
+	if err := b.claim(&claims, q); err != nil {
 		return Findings{}, err
 	}
 	for _, c := range q.chain[:chainParts-1] {
@@ -225,20 +223,42 @@ const (
 	attributesMigratable = 1 << 29 // the machine may be moved
 )
 
-// claimsOf reads a verified body. The measurement covers what was loaded (MRTD), what the owner configured and the runtime registers,
-// which carry firmware, boot loader and kernel.
-func claimsOf(td *pb.TDQuoteBody, ppid string) attest.Claims {
+// claims reads a verified quote. The measurement covers what was loaded (MRTD), what the owner configured, the runtime registers, which
+// carry firmware, boot loader and kernel, and the service domains, where there are any: without, quotes of both versions measure alike.
+func (q quote) claims(ppid string) attest.Claims {
+	td := q.GetTdQuoteBody()
 	attributes := binary.LittleEndian.Uint64(td.GetTdAttributes())
-	parts := append([][]byte{td.GetMrTd(), td.GetMrConfigId(), td.GetMrOwner(), td.GetMrOwnerConfig()}, td.GetRtmrs()...)
-	measurement := identity.Hash("tdx measurement", parts...)
+	measurement := identity.Hash("tdx measurement", q.measured(registers)...)
 	return attest.Claims{
 		ReportData:  [32]byte(td.GetReportData()[:32]),
 		Measurement: measurement[:],
 		Debug:       attributes&attributesDebug != 0,
 		Migratable:  attributes&attributesMigratable != 0,
-		TCB:         binary.LittleEndian.Uint64(td.GetTeeTcbSvn()), // components 0 to 7; the others are reserved
+		TCB:         q.tcb(),
 		Machine:     identity.Hash("tdx machine", []byte(ppid)),
 	}
+}
+
+// measured are the parts of the measurement, with so many of the runtime registers.
+func (q quote) measured(registers int) [][]byte {
+	td := q.GetTdQuoteBody()
+	parts := append([][]byte{td.GetMrTd(), td.GetMrConfigId(), td.GetMrOwner(), td.GetMrOwnerConfig()}, td.GetRtmrs()[:registers]...)
+	if q.service != nil {
+		parts = append(parts, q.service)
+	}
+	return parts
+}
+
+// tcb is the security version, components 0 to 7 (the others are reserved): of the module at launch and of the one that runs now, the
+// lower of each component counts.
+func (q quote) tcb() uint64 {
+	lower := bytes.Clone(q.GetTdQuoteBody().GetTeeTcbSvn()[:8])
+	if q.now != nil {
+		for i := range lower {
+			lower[i] = min(lower[i], q.now[i])
+		}
+	}
+	return binary.LittleEndian.Uint64(lower)
 }
 
 // Encode makes a body from a quote, for evidence that was collected elsewhere. Bytes after the quote are cut.
