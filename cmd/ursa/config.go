@@ -135,7 +135,7 @@ func readJSON(path, what string, v any) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%s is not %s: %w", path, what, err)
+		return fmt.Errorf("%s is not %s: %w", path, what, jsonProblem(data, v, err))
 	}
 	return nil
 }
@@ -159,6 +159,10 @@ func printJSON(cmd *cobra.Command, v any) error {
 // writeWhole replaces a file in one step, synced: whoever reads it sees the old or the new one.
 func writeWhole(path string, data []byte, perm fs.FileMode) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	var where *fs.PathError
+	if errors.As(err, &where) { // of a file that nobody asked for
+		return fmt.Errorf("cannot write %s: %w", path, where.Err)
+	}
 	if err != nil {
 		return err
 	}
@@ -213,7 +217,11 @@ func needFlags(cmd *cobra.Command, names ...string) error {
 		}
 	}
 	if len(missing) > 0 {
-		return usagef("%s is missing: see '%s --help'", strings.Join(missing, ", "), cmd.CommandPath())
+		verb := "is"
+		if len(missing) > 1 {
+			verb = "are"
+		}
+		return usagef("%s %s missing: see '%s --help'", strings.Join(missing, ", "), verb, cmd.CommandPath())
 	}
 	return nil
 }
@@ -246,7 +254,7 @@ func (h hexString) MarshalText() ([]byte, error) { return []byte(hex.EncodeToStr
 func (h *hexString) UnmarshalText(text []byte) error {
 	b, err := hex.DecodeString(string(text))
 	if err != nil {
-		return fmt.Errorf("not hexadecimal digits: %w", err)
+		return fmt.Errorf("%q is not hexadecimal digits, two for each byte", text)
 	}
 	*h = b
 	return nil

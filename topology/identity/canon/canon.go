@@ -129,7 +129,7 @@ func decodeError(err error) error {
 	case errors.As(err, &unknown):
 		return fmt.Errorf("%w: %w", ErrUnknownKey, err)
 	case errors.As(err, &wrong):
-		return fmt.Errorf("%w: %w", ErrType, err)
+		return fmt.Errorf("%w: %s", ErrType, wrong.CBORType) // the rest of what it says is about Go
 	}
 	return err
 }
