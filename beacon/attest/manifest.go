@@ -16,7 +16,7 @@ import (
 var (
 	ErrManifest        = errors.New("not a manifest of reference values")
 	ErrManifestOrder   = errors.New("platforms and measurements must be in ascending order, each once, at least one")
-	ErrManifestTimes   = errors.New("manifest must be issued after 1970 and live at most 400 days")
+	ErrManifestTimes   = errors.New("manifest must be issued after 1970 and expire later, by 400 days at most")
 	ErrManifestFuture  = errors.New("manifest was issued in the future")
 	ErrManifestExpired = errors.New("manifest has expired")
 	ErrManifestOld     = errors.New("build is older than the minimum version")

@@ -20,7 +20,7 @@ const MaxRevocationTTL = 7 * 24 * time.Hour
 // The refusals of, and by, a revocation list.
 var (
 	ErrRevocations        = errors.New("not a revocation list")
-	ErrRevocationsTimes   = errors.New("revocation list must be issued after 1970 and live at most a week")
+	ErrRevocationsTimes   = errors.New("revocation list must be issued after 1970 and expire later, by a week at most")
 	ErrRevocationsFuture  = errors.New("revocation list was issued in the future")
 	ErrRevocationsStale   = errors.New("revocation list is too old to be believed")
 	ErrRevocationsMissing = errors.New("appraiser needs a revocation list and has none")
@@ -50,7 +50,7 @@ func (r Revocations) validate() error {
 		return fmt.Errorf("revocation list: %w %d, want %d", ErrVersion, r.Version, Version)
 	case r.Sequence == 0 || !ascending(r.Machines, compareMachines) || !ascending(r.Measurements, bytes.Compare) ||
 		!ascending(r.Credentials, compareMachines):
-		return fmt.Errorf("%w: sequence from 1; machines, measurements and credentials ascending", ErrRevocations)
+		return fmt.Errorf("%w: the sequence begins with 1; machines, measurements and credentials must ascend, each once", ErrRevocations)
 	case r.IssuedUnixNS <= 0 || r.ExpiresUnixNS <= r.IssuedUnixNS || r.ExpiresUnixNS-r.IssuedUnixNS > int64(MaxRevocationTTL):
 		return ErrRevocationsTimes
 	}
@@ -89,11 +89,8 @@ func VerifyRevocations(data []byte, k Keepers, nowUnixNS int64) (*Revocations, e
 	if err != nil {
 		return nil, err
 	}
-	var r Revocations
-	if err := canon.Unmarshal(payload, &r, MaxSigned); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrRevocations, err)
-	}
-	if err := r.validate(); err != nil {
+	r, err := decodeRevocations(payload)
+	if err != nil {
 		return nil, err
 	}
 	if r.IssuedUnixNS-int64(MaxClockSkew) > nowUnixNS {
@@ -184,12 +181,29 @@ func CosignRevocations(data []byte, keys ...*identity.Private) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var r Revocations
-	if err := canon.Unmarshal(s.Payload, &r, MaxSigned); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrRevocations, err)
-	}
-	if err := r.validate(); err != nil {
+	if _, err := decodeRevocations(s.Payload); err != nil {
 		return nil, err
 	}
 	return s.sign(TypeRevocations, keys)
+}
+
+func decodeRevocations(payload []byte) (Revocations, error) {
+	var r Revocations
+	if err := canon.Unmarshal(payload, &r, MaxSigned); err != nil {
+		return Revocations{}, fmt.Errorf("%w: %w", ErrRevocations, err)
+	}
+	return r, r.validate()
+}
+
+// DecodeRevocations reads a signed list without believing it, for showing: who says to have signed it is not verified.
+func DecodeRevocations(data []byte) (r Revocations, signers []identity.ID, err error) {
+	s, err := decodeMultisigned(data)
+	if err != nil {
+		return Revocations{}, nil, err
+	}
+	for _, sig := range s.Signatures {
+		signers = append(signers, sig.Signer)
+	}
+	r, err = decodeRevocations(s.Payload)
+	return r, signers, err
 }

@@ -65,13 +65,13 @@ func (r rows) print(cmd *cobra.Command, asJSON bool) error {
 func instant(unixNS int64) string { return time.Unix(0, unixNS).UTC().Format(time.RFC3339) }
 
 // errUnknownFile reports a file that none of the readers knows.
-var errUnknownFile = errors.New("is neither evidence, an attestation result, a manifest nor an enrolment")
+var errUnknownFile = errors.New("is neither evidence, an attestation result, a manifest, a revocation list nor an enrolment")
 
 func attestShowCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "show FILE",
-		Short:   "Show evidence, an attestation result, a manifest or an enrolment, without believing it",
+		Short:   "Show evidence, a result, a manifest, a revocation list or an enrolment, without believing it",
 		Long:    "Reads the file's form and prints what it claims. No signature is checked: that is 'verify'.",
 		Example: "  ursa attest show evidence.ursa\n  ursa attest show manifest.ursa --json",
 		Args:    cobra.ExactArgs(1),
@@ -92,7 +92,10 @@ func attestShowCommand() *cobra.Command {
 			if r, enroller, err := tpm.DecodeRecord(data); err == nil {
 				return recordRows(r, enroller).print(cmd, asJSON)
 			}
-			return fmt.Errorf("%s %w", args[0], errUnknownFile)
+			if l, signers, err := attest.DecodeRevocations(data); err == nil {
+				return revocationRows(l, signers).print(cmd, asJSON)
+			}
+			return unknownFile(args[0], data)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
@@ -228,7 +231,7 @@ func attestVerifyCommand() *cobra.Command {
 				return keepers.policy(manifests, c, p)
 			})
 			if err != nil {
-				return fmt.Errorf("%s is refused: %w", args[0], err)
+				return fmt.Errorf("%s is refused: %w", args[0], mistaken(data, kindEvidence, err))
 			}
 			return r.print(cmd, asJSON)
 		},

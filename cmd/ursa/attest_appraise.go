@@ -122,7 +122,7 @@ func (f *keepersFlags) revocations(name string) (*attest.Revocations, error) {
 	}
 	list, err := attest.VerifyRevocations(data, keepers, time.Now().UnixNano())
 	if err != nil {
-		return nil, fmt.Errorf("revocation list %s: %w", name, err)
+		return nil, fmt.Errorf("revocation list %s: %w", name, mistaken(data, kindRevocations, err))
 	}
 	return list, nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -57,7 +56,7 @@ func (f *keepersFlags) verify(name string) (attest.Manifest, error) {
 	}
 	m, err := attest.VerifyManifest(data, k, f.minimum, time.Now().UnixNano())
 	if err != nil {
-		return attest.Manifest{}, fmt.Errorf("manifest %s: %w", name, err)
+		return attest.Manifest{}, fmt.Errorf("manifest %s: %w", name, mistaken(data, kindManifest, err))
 	}
 	return m, nil
 }
@@ -100,12 +99,19 @@ func manifestKeysCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := identity.SaveKey(filepath.Join(args[0], fmt.Sprintf("manifest-%d.key", i+1)), k, protect); err != nil {
+				file := filepath.Join(args[0], fmt.Sprintf("manifest-%d.key", i+1))
+				if err := identity.SaveKey(file, k, protect); err != nil {
 					return err
 				}
 				f.Keys = append(f.Keys, k.Public())
+				fmt.Fprintf(cmd.OutOrStdout(), "keeper   %s  %s\n", k.ID(), file)
 			}
-			return writeJSON(filepath.Join(args[0], keepersName), f, 0o644)
+			all := filepath.Join(args[0], keepersName)
+			if err := writeJSON(all, f, 0o644); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "keepers  %s: %d of %d sign; give it to appraisers, gates and cores\n", all, threshold, number)
+			return err
 		},
 	}
 	keys.register(cmd)
@@ -128,17 +134,34 @@ type manifestDraft struct {
 	} `json:"accept"`
 }
 
-// errHex reports a measurement that is not one.
-var errHex = errors.New("is not hexadecimal")
+// What a draft may lack.
+var (
+	errHex  = errors.New("is not hexadecimal")
+	errNone = errors.New("are missing: nothing would be accepted")
+)
 
 func (d manifestDraft) manifest() (attest.Manifest, error) {
 	m := attest.Manifest{Version: attest.Version, Build: d.Build, Number: d.Number, IssuedUnixNS: d.Issued.UnixNano(), ExpiresUnixNS: d.Expires.UnixNano()}
+	switch {
+	case d.Build == "" || d.Number == 0:
+		return m, errors.New("build and number are needed: a name, and a number from 1 that only grows")
+	case d.Issued.IsZero() || d.Expires.IsZero():
+		return m, errNoInstants
+	case len(d.Accept) == 0:
+		return m, fmt.Errorf("accept: platforms %w", errNone)
+	}
 	program, err := hex.DecodeString(d.Program)
 	if err != nil || len(program) != len(m.Program) {
-		return m, fmt.Errorf("program_sha256 %q %w of 64 digits", d.Program, errHex)
+		return m, fmt.Errorf("program_sha256 %q %w: write its 64 digits, as sha256sum prints them", d.Program, errHex)
 	}
 	m.Program = [32]byte(program)
-	for _, a := range d.Accept {
+	for i, a := range d.Accept {
+		if err := checkPlatform(a.Platform); err != nil {
+			return m, fmt.Errorf("accept entry %d: %w", i+1, err)
+		}
+		if len(a.Measurements) == 0 {
+			return m, fmt.Errorf("accept entry %d: measurements of %s %w", i+1, a.Platform, errNone)
+		}
 		e := directory.Expectation{Platform: a.Platform, MinTCB: a.MinTCB}
 		for _, text := range a.Measurements {
 			x, err := hex.DecodeString(text)
@@ -182,11 +205,17 @@ func keeperSignCommand(what, example string, sign func(name string, data []byte,
 			if err != nil {
 				return err
 			}
+			if k.Public().Role() != identity.RoleManifest {
+				return fmt.Errorf("%s is a key of role %s: a keeper's is needed, as 'ursa attest manifest keys' makes it", key, k.Public().Role())
+			}
 			signed, err := sign(args[0], data, k)
 			if err != nil {
 				return err
 			}
-			return writeWhole(out, signed, 0o644)
+			if err := writeWhole(out, signed, 0o644); err != nil {
+				return err
+			}
+			return tellSigners(cmd, out, signed)
 		},
 	}
 	keys.register(cmd)
@@ -195,10 +224,28 @@ func keeperSignCommand(what, example string, sign func(name string, data []byte,
 	return cmd
 }
 
+// tellSigners says who is said to have signed by now.
+func tellSigners(cmd *cobra.Command, out string, signed []byte) error {
+	_, signers, err := attest.DecodeManifest(signed)
+	if err != nil {
+		_, signers, err = attest.DecodeRevocations(signed)
+	}
+	if err != nil {
+		return err
+	}
+	names := make([]string, len(signers))
+	for i, id := range signers {
+		names[i] = id.Short()
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "signed  %s, by %s\n", out, strings.Join(names, " and "))
+	return err
+}
+
 // signManifest signs a draft, which is JSON, or cosigns a manifest, which is not.
 func signManifest(name string, data []byte, k *identity.Private) ([]byte, error) {
-	if !json.Valid(data) {
-		return attest.CosignManifest(data, k)
+	if !isJSON(data) {
+		signed, err := attest.CosignManifest(data, k)
+		return signed, inFile(name, mistaken(data, kindManifest, err))
 	}
 	var d manifestDraft
 	if err := readJSON(name, "a draft of a manifest", &d); err != nil {
@@ -206,9 +253,18 @@ func signManifest(name string, data []byte, k *identity.Private) ([]byte, error)
 	}
 	m, err := d.manifest()
 	if err != nil {
-		return nil, err
+		return nil, inFile(name, err)
 	}
-	return attest.SignManifest(m, k)
+	signed, err := attest.SignManifest(m, k)
+	return signed, inFile(name, err)
+}
+
+// inFile says which file an error is about.
+func inFile(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", name, err)
 }
 
 func manifestVerifyCommand() *cobra.Command {

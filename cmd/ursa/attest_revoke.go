@@ -2,8 +2,6 @@ package main
 
 import (
 	"crypto/x509"
-	"encoding/hex"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -40,9 +38,15 @@ func attestRevokeCommand() *cobra.Command {
 	return cmd
 }
 
-var errNotPEM = errors.New("is not a certificate in PEM")
+var (
+	errNotPEM     = errors.New("is not a certificate in PEM")
+	errNoInstants = errors.New("issued and expires are needed: write such as 2026-01-31T00:00:00Z")
+)
 
 func (d revocationsDraft) list() (attest.Revocations, error) {
+	if d.Issued.IsZero() || d.Expires.IsZero() {
+		return attest.Revocations{}, errNoInstants
+	}
 	r := attest.Revocations{Version: attest.Version, Sequence: d.Sequence, Machines: [][32]byte{}, Measurements: [][]byte{},
 		IssuedUnixNS: d.Issued.UnixNano(), ExpiresUnixNS: d.Expires.UnixNano()}
 	for _, m := range d.Machines {
@@ -72,8 +76,9 @@ func revokeSignCommand() *cobra.Command {
 }
 
 func signRevocations(name string, data []byte, k *identity.Private) ([]byte, error) {
-	if !json.Valid(data) {
-		return attest.CosignRevocations(data, k)
+	if !isJSON(data) {
+		signed, err := attest.CosignRevocations(data, k)
+		return signed, inFile(name, mistaken(data, kindRevocations, err))
 	}
 	var d revocationsDraft
 	if err := readJSON(name, "a draft of a revocation list", &d); err != nil {
@@ -81,9 +86,10 @@ func signRevocations(name string, data []byte, k *identity.Private) ([]byte, err
 	}
 	r, err := d.list()
 	if err != nil {
-		return nil, err
+		return nil, inFile(name, err)
 	}
-	return attest.SignRevocations(r, k)
+	signed, err := attest.SignRevocations(r, k)
+	return signed, inFile(name, err)
 }
 
 func revokeVerifyCommand() *cobra.Command {
@@ -99,20 +105,8 @@ func revokeVerifyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var r rows
-			r.add("verified", "revocation list")
-			r.add("sequence", "%d", l.Sequence)
-			r.add("issued", "%s", instant(l.IssuedUnixNS))
-			r.add("expires", "%s", instant(l.ExpiresUnixNS))
-			for i, m := range l.Machines {
-				r.add(fmt.Sprintf("machine %d", i+1), "%x", m)
-			}
-			for i, m := range l.Measurements {
-				r.add(fmt.Sprintf("code %d", i+1), "%s", hex.EncodeToString(m))
-			}
-			for i, m := range l.Credentials {
-				r.add(fmt.Sprintf("credential %d", i+1), "%x", m)
-			}
+			r := revocationRows(*l, nil)
+			r[0] = [2]string{"verified", "revocation list"}
 			return r.print(cmd, asJSON)
 		},
 	}

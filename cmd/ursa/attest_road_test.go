@@ -270,7 +270,7 @@ func TestAttestRevoke(t *testing.T) {
 	if out := ok(t, "attest", "revoke", "verify", s.path("list.ursa"), "--keepers", keepers); !strings.Contains(out, strings.Repeat("22", 32)) || !strings.Contains(out, "aabb") {
 		t.Error(out)
 	}
-	if status, _, errOut := cli("attest", "revoke", "verify", s.manifest("m.ursa", "tpm", "aabb", 1), "--keepers", keepers); status != exitFailed || !strings.Contains(errOut, "signature") {
+	if status, _, errOut := cli("attest", "revoke", "verify", s.manifest("m.ursa", "tpm", "aabb", 1), "--keepers", keepers); status != exitFailed || !strings.Contains(errOut, "it is a manifest, not a revocation list") {
 		t.Error("a manifest as a list:", status, errOut)
 	}
 }
