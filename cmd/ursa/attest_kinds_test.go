@@ -49,6 +49,7 @@ func TestKeepersFilesAreExplained(t *testing.T) {
 		{append([]string{"attest", "manifest", "verify", s.path("l")}, keepers...), "it is a revocation list, not a manifest"},
 		{[]string{"attest", "verify", s.path("m"), "--subject", digits, "--nonce", digits}, "it is a manifest, not evidence"},
 		{[]string{"attest", "show", s.path("m.json")}, "is JSON, which can be read as it is"},
+		{[]string{"attest", "serve", "--key", s.path("appraiser.key"), "--passphrase-file", s.pass, "--trust", s.path("m.json"), "--directory", garbage}, "unknown field \"build\": the fields are constellation"},
 		{[]string{"attest", "show", garbage}, "a revocation list nor an enrolment"},
 		{[]string{"attest", "manifest", "sign", s.path("m.json"), "--key", s.path("appraiser.key"), "--passphrase-file", s.pass, "--out", s.path("x")}, "role appraiser: a keeper's is needed"},
 	} {

@@ -61,6 +61,9 @@ func readPublic(path string, want ...identity.Role) (publicFile, error) {
 	if err := json.Unmarshal(data, &p); err != nil {
 		return publicFile{}, fmt.Errorf("%s is not a public key file (such as beacon.json, core.json, gate.json): %w", path, err)
 	}
+	if p.Key.Role() == "" {
+		return publicFile{}, fmt.Errorf("%s is not a public key file (such as beacon.json, core.json, gate.json): it holds no key", path)
+	}
 	return p, p.check(path, want...)
 }
 

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ursa-virtual/ursa/topology/identity"
 )
 
 // What is wrong in a JSON file is told in one line, in words that are not Go's.
@@ -39,5 +41,17 @@ func TestJSONProblems(t *testing.T) {
 		if err == nil || !strings.HasSuffix(err.Error(), "draft.json is not a draft: "+c.says) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s for %s: %v, want %s", c.new, c.old, err, c.says)
 		}
+	}
+}
+
+// A JSON file of another kind is not taken for a public key.
+func TestPublicFileHoldsAKey(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "keepers.json")
+	if err := os.WriteFile(file, []byte(`{"threshold":1,"keys":[]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readPublic(file, identity.RoleAppraiser); err == nil || !strings.Contains(err.Error(), "is not a public key file") {
+		t.Error(err)
 	}
 }

@@ -65,6 +65,9 @@ func (e Endorsement) verify(chain []*x509.Certificate, now time.Time) error {
 	}
 	found, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: now,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	if err != nil && len(chain) == 1 {
+		return fmt.Errorf("endorsement key: %w: %w, and no certificate between the two was given", attest.ErrWrongRoot, err)
+	}
 	if err != nil {
 		return fmt.Errorf("endorsement key: %w: %w", attest.ErrWrongRoot, err)
 	}

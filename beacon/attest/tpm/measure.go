@@ -67,7 +67,7 @@ func (m *Machine) extended() (int, error) {
 			return n, nil
 		}
 	}
-	return 0, fmt.Errorf("%w: %d events", ErrOwnLog, len(m.own))
+	return 0, fmt.Errorf("%w: register %d is not what its %d events make of it since the boot, so it is another log, or none was kept", ErrOwnLog, OwnPCR, len(m.own))
 }
 
 func (m *Machine) extend(digest [32]byte) error {

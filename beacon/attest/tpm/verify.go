@@ -24,7 +24,7 @@ var (
 	ErrUnknownEnroller  = errors.New("enrolment is signed by an unknown enroller")
 	ErrRecord           = errors.New("enrolment record is not well formed or its signature does not verify")
 	ErrRecordExpired    = errors.New("enrolment has expired: enrol the machine again")
-	ErrRecordChain      = errors.New("enrolment is about other endorsement certificates")
+	ErrRecordChain      = errors.New("enrolment is about other endorsement certificates than come with the evidence: collect it with those that were given when it was enrolled")
 	ErrAKName           = errors.New("attestation key is not the one that was enrolled")
 	ErrMagic            = errors.New("signed structure was not made by a TPM")
 	ErrNotQuote         = errors.New("signed structure is not a quote")
