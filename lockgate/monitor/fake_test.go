@@ -24,7 +24,8 @@ type fakeLog struct {
 	key     ledger.Verifier
 	signers []note.Signer
 	leaves  [][]byte
-	size    uint64 // that is shown
+	size    uint64            // that is shown
+	notes   map[string][]byte // checkpoints that were signed, shared with clones
 }
 
 var fakeKey = sync.OnceValues(func() (*ledger.Key, error) { return ledger.NewKey("monitor.test/fake") })
@@ -44,7 +45,7 @@ func newFakeLog(t testing.TB) *fakeLog {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &fakeLog{key: k.Verifier(), signers: []note.Signer{ed, ml}}
+	return &fakeLog{key: k.Verifier(), signers: []note.Signer{ed, ml}, notes: map[string][]byte{}}
 }
 
 // clone shows the same leaves, on its own.
@@ -72,7 +73,12 @@ func (l *fakeLog) root(from, to uint64) []byte {
 
 func (l *fakeLog) ReadCheckpoint(context.Context) ([]byte, error) {
 	text := fmt.Sprintf("%s\n%d\n%s\n", l.key.Origin, l.size, base64.StdEncoding.EncodeToString(l.root(0, l.size)))
-	return note.Sign(&note.Note{Text: text}, l.signers...)
+	if signed, ok := l.notes[text]; ok {
+		return signed, nil
+	}
+	signed, err := note.Sign(&note.Note{Text: text}, l.signers...)
+	l.notes[text] = signed
+	return signed, err
 }
 
 func (l *fakeLog) ReadTile(_ context.Context, level, index uint64, _ uint8) ([]byte, error) {

@@ -214,7 +214,7 @@ func TestKilledAnywhere(t *testing.T) {
 		h := newHistory(t, log.clone())
 		file := &journaltest.Memory{}
 		f, _ := h.monitor(file)
-		for range rapid.IntRange(1, 6).Draw(t, "rounds") {
+		for range rapid.IntRange(1, 4).Draw(t, "rounds") {
 			for range rapid.IntRange(0, 25).Draw(t, "leaves") {
 				h.leaf()
 			}
@@ -278,7 +278,7 @@ func TestKeptAgainstTheLedger(t *testing.T) {
 	log := newFakeLog(t)
 	rapid.Check(t, func(t *rapid.T) {
 		h := newHistory(t, log.clone())
-		n := rapid.IntRange(1, 600).Draw(t, "leaves")
+		n := rapid.IntRange(1, 400).Draw(t, "leaves")
 		h.deposits(n)
 		honest, file := h.log, &journaltest.Memory{}
 		honest.size = uint64(n)
@@ -293,7 +293,7 @@ func TestKeptAgainstTheLedger(t *testing.T) {
 		} else {
 			at := rapid.IntRange(0, n-1).Draw(t, "changed")
 			h.log.leaves[at] = append(slices.Clone(h.log.leaves[at]), 0)
-			h.deposits(rapid.IntRange(0, 600).Draw(t, "more"))
+			h.deposits(rapid.IntRange(0, 400).Draw(t, "more"))
 			h.log.size = uint64(len(h.log.leaves))
 		}
 		check := func(what string) {
