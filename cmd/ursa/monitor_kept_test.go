@@ -54,11 +54,11 @@ func TestMonitorKilled(t *testing.T) {
 			w.decide(w.Core, 10, false)
 		}
 		w.publish()
-		cmd, _ := process(t, "monitor", "watch", "--gate", w.dir, "--kept", kept, "--every", "100ms")
 		more := int64(0) // bytes that it has kept when it is killed, at the least
 		if info, err := os.Stat(kept); err == nil {
 			more = info.Size()
 		}
+		cmd, _ := process(t, "monitor", "watch", "--gate", w.dir, "--kept", kept, "--every", "100ms")
 		if life%2 == 0 {
 			eventually(t, "it keeps something", func() bool { info, err := os.Stat(kept); return err == nil && info.Size() > more })
 			if status, _, errOut := cli("monitor", "verify", "--gate", w.dir, "--kept", kept); status != exitFailed || !strings.Contains(errOut, "another process") {
