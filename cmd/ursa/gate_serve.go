@@ -9,14 +9,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/ursa-virtual/ursa/lockgate/evidence"
 	"github.com/ursa-virtual/ursa/lockgate/grant"
 	"github.com/ursa-virtual/ursa/lockgate/ledger"
 	"github.com/ursa-virtual/ursa/lockgate/policy"
@@ -104,11 +101,10 @@ type gateDaemon struct {
 
 	serving chan struct{} // closed when there is something to reload
 
-	authors        quorum.Authors
-	tokens         *token.Issuer // nil: none are made
-	auditors       []identity.Public
-	evidence       atomic.Uint64 // files written
-	evidenceFailed atomic.Uint64
+	authors  quorum.Authors
+	tokens   *token.Issuer // nil: none are made
+	auditors []identity.Public
+	keeper   *keeper // of evidence; nil: none is kept
 
 	mu        sync.Mutex
 	signed    map[uint64][]byte // directories by epoch: the one in force and the one before
@@ -190,8 +186,13 @@ func (g *gateDaemon) remember(d published) {
 
 // serve opens the sockets and answers until the context ends.
 func (g *gateDaemon) serve(ctx context.Context) error {
-	s, err := server.New(server.Config{Gate: g.gate, Log: g.log, Decided: g.keep, Metrics: g.counts, TrustProxy: g.o.trustProxy,
-		Ledger: ledger.Handler(g.ledger.Dir()), Tokens: g.tokens})
+	cfg := server.Config{Gate: g.gate, Log: g.log, Metrics: g.counts, TrustProxy: g.o.trustProxy, Ledger: ledger.Handler(g.ledger.Dir()),
+		Tokens: g.tokens}
+	if !g.o.noEvidence {
+		g.keeper = newKeeper(g.log, g.seal)
+		cfg.Keep = g.keeper.keep
+	}
+	s, err := server.New(cfg)
 	if err != nil {
 		return err
 	}
@@ -336,45 +337,6 @@ func samePolicy(a, b policy.Policy) bool {
 	return errX == nil && errY == nil && x == y
 }
 
-// keep writes the sealed evidence of a decision, before its answer is sent.
-func (g *gateDaemon) keep(r grant.Request, d grant.Decision) {
-	if g.o.noEvidence || d.Repeated || d.Record.DecidedUnixNS == 0 {
-		return
-	}
-	if err := g.seal(r, d); err != nil {
-		g.evidenceFailed.Add(1)
-		g.log.Error("evidence is lost", "core", r.Core.Short(), "error", err)
-		return
-	}
-	g.evidence.Add(1)
-}
-
-func (g *gateDaemon) seal(r grant.Request, d grant.Decision) error {
-	epoch := g.gate.Directory().Epoch
-	if d.Finding.Verified != nil {
-		epoch = d.Finding.Verified.Asked.Challenge().DirectoryEpoch
-	}
-	g.mu.Lock()
-	signed := g.signed[epoch]
-	g.mu.Unlock()
-	file, err := evidence.Seal(g.key, signed, g.trust.trust(), r, d)
-	if err != nil {
-		return err
-	}
-	word, end := "granted", ".ursa"
-	if !d.Granted {
-		word = "denied-" + d.RefusedBy
-	}
-	if len(g.auditors) > 0 {
-		end += ".locked"
-		if file, err = evidence.Lock(file, g.auditors...); err != nil {
-			return err
-		}
-	}
-	at := time.Unix(0, d.Record.DecidedUnixNS).UTC().Format("20060102T150405.000000000Z")
-	return writeWhole(filepath.Join(g.o.home.dir, gateEvidenceDir, at+"-"+r.Core.Short()+"-"+word+end), file, 0o600)
-}
-
 // gateStatus is what /status says.
 type gateStatus struct {
 	Gate           identity.ID `json:"gate"`
@@ -397,9 +359,10 @@ func (g *gateDaemon) status() gateStatus {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	d, p := g.gate.Directory(), g.gate.Policy()
+	wrote, failed := g.keeper.counts()
 	s := gateStatus{Gate: g.key.ID(), UptimeS: int64(time.Since(g.began).Seconds()), Ready: true, Epoch: d.Epoch, EpochExpires: utc(d.ExpiresUnixNS),
 		Policy: p.Name, PolicyVersion: p.Version, Scheme: string(p.Scheme), Revocations: g.gate.Revocations().Epoch,
-		ListExpires: rfc3339(g.gate.Revocations().ExpiresUnixNS), Evidence: g.evidence.Load(), EvidenceFailed: g.evidenceFailed.Load()}
+		ListExpires: rfc3339(g.gate.Revocations().ExpiresUnixNS), Evidence: wrote, EvidenceFailed: failed}
 	if err := g.gate.Ready(ctx); err != nil {
 		s.Ready, s.Trouble = false, oneLine(err.Error())
 	}

@@ -177,6 +177,11 @@ func (s *Server) lease(ctx context.Context, binding [32]byte, body []byte) answe
 	if err != nil {
 		return s.trouble(err)
 	}
+	if s.cfg.Keep != nil {
+		if err := s.cfg.Keep(r, d); err != nil && d.Granted {
+			return s.trouble(err)
+		}
+	}
 	if s.cfg.Decided != nil {
 		s.cfg.Decided(r, d)
 	}

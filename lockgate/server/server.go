@@ -54,9 +54,12 @@ type Config struct {
 
 	Log     *slog.Logger                            // nil: discarded
 	Decided func(r grant.Request, d grant.Decision) // told of every decision before it is sent; nil: nobody
-	Metrics *Metrics                                // nil: not counted
-	Tokens  *token.Issuer                           // signs tokens; nil: there are none
-	Ledger  http.Handler                            // what readers see under api.PathLedger; nil: nothing
+	// Keep writes what makes a decision verifiable again, before it is sent; nil: nothing is kept. A lease of which it cannot is not sent:
+	// when the same request comes again, and Keep succeeds, the same bytes go out.
+	Keep    func(r grant.Request, d grant.Decision) error
+	Metrics *Metrics      // nil: not counted
+	Tokens  *token.Issuer // signs tokens; nil: there are none
+	Ledger  http.Handler  // what readers see under api.PathLedger; nil: nothing
 
 	Timeout    time.Duration // for reading a request, and for answering it; 0: 10 s
 	Rate       float64       // requests a second from one address; 0: 50

@@ -492,3 +492,35 @@ type recorder struct {
 func (r *recorder) Header() http.Header         { return r.header }
 func (r *recorder) Write(b []byte) (int, error) { return r.body.Write(b) }
 func (r *recorder) WriteHeader(int)             {}
+
+// TestNoLeaseWithoutEvidence: a lease whose evidence cannot be written is not sent; the same request, sent again, gets it once.
+func TestNoLeaseWithoutEvidence(t *testing.T) {
+	s := granttest.New(t)
+	var mu sync.Mutex
+	var seen []grant.Decision
+	_, quicAt, _ := serve(t, s, func(c *server.Config) {
+		c.Keep = func(_ grant.Request, d grant.Decision) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if seen = append(seen, d); len(seen) < 3 {
+				return errors.New("no space left on device")
+			}
+			return nil
+		}
+	})
+	a := agent(t, s, s.Core, dial(t, s.Core.Key, quicAt, ""))
+	if err := a.Obtain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(seen) != 3 || seen[0].Repeated || !seen[1].Repeated || !seen[2].Repeated || !bytes.Equal(seen[0].Lease, seen[2].Lease) {
+		t.Fatalf("asked %d times", len(seen))
+	}
+	if a.Allowance() != 1000 {
+		t.Errorf("allowance %d", a.Allowance())
+	}
+	if account, err := s.Store.Account(t.Context(), s.Core.Key.ID()); err != nil || account.Granted != 1000 {
+		t.Errorf("granted %d, %v", account.Granted, err)
+	}
+}
