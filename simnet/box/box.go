@@ -62,9 +62,12 @@ type Box struct {
 	net     *fabric.Fabric
 	ground  *world.Network
 	beacons []*fabric.Endpoint
-	core    []*fabric.Endpoint // its sockets: they move together
+	sockets []*fabric.Endpoint // of the core: they move together
 	prover  *prober.Committee
 	closer  []func()
+
+	mu     sync.Mutex // guards what follows
+	result []byte     // the core's newest attestation result
 }
 
 // Start starts every program. Close ends them, also after an error.
@@ -95,7 +98,7 @@ func (b *Box) start(ctx context.Context) error {
 		return err
 	}
 	if b.cfg.Machines == nil {
-		b.cfg.Machines = stage.Simulated(time.Now())
+		b.cfg.Machines = stage.Simulated()
 	}
 	if b.made, err = stage.FoundOn(ctx, b.cfg.Machines, Audience, sites, 1, time.Now()); err != nil {
 		return err
@@ -149,6 +152,7 @@ func (b *Box) serveBeacons() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	b.onClose(func() { cancel(); running.Wait() })
+	var servers []*server.Server
 	for i, conn := range b.beacons {
 		cfg := server.Config{Key: b.made.Beacons[i].Key, Directory: b.made.Directory, Attestation: b.made.Beacons[i].Result, Appraised: attest.Vouched(Audience),
 			Clock: b.cfg.Clock, Limits: limits(), Drain: time.Millisecond, Evidence: b.made.Beacons[i].Evidence()}
@@ -164,7 +168,10 @@ func (b *Box) serveBeacons() error {
 			return err
 		}
 		running.Go(func() { _ = s.Serve(ctx, conn) })
+		servers = append(servers, s)
 	}
+	b.result = b.core().Result
+	b.renew(servers)
 	return nil
 }
 
@@ -191,7 +198,7 @@ func (b *Box) serveGate(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	err = b.Gate.Enrol(ctx, b.made.Cores[0].Key.Public(), store.Account{Chip: b.made.Cores[0].Chip, Tenant: "box", Platform: string(b.made.Platform), Enabled: true, Budget: b.cfg.Budget})
+	err = b.Gate.Enrol(ctx, b.core().Key.Public(), store.Account{Chip: b.core().Chip, Tenant: "box", Platform: string(b.made.Platform), Enabled: true, Budget: b.cfg.Budget})
 	if err != nil {
 		return "", err
 	}
@@ -230,8 +237,8 @@ func (b *Box) makeCore(gateAddress string) error {
 	if err != nil {
 		return err
 	}
-	b.core = []*fabric.Endpoint{probe, talk}
-	cfg := prober.Config{Key: b.made.Cores[0].Key, TimedKey: b.made.Cores[0].TimedKey, Directory: b.made.Directory, Conn: probe, Clock: b.cfg.Clock, Attestation: b.made.Cores[0].Result,
+	b.sockets = []*fabric.Endpoint{probe, talk}
+	cfg := prober.Config{Key: b.core().Key, TimedKey: b.core().TimedKey, Directory: b.made.Directory, Conn: probe, Clock: b.cfg.Clock,
 		Progress: b.cfg.Probing, Resolve: resolve}
 	if b.made.Platform != attest.Sim {
 		if cfg.Appraise, err = b.made.Inspect(Audience); err != nil {
@@ -241,35 +248,39 @@ func (b *Box) makeCore(gateAddress string) error {
 	if err := b.arm(&cfg, probe); err != nil {
 		return err
 	}
-	b.prover = &prober.Committee{Prepare: func(context.Context) (prober.Config, error) { return cfg, nil }}
+	b.prover = &prober.Committee{Prepare: func(context.Context) (prober.Config, error) {
+		now := cfg
+		now.Attestation = b.coreResult()
+		return now, nil
+	}}
 	var proves core.Prover = b.prover
 	if scene.Attack == adversary.Replay {
 		proves = &replayer{Committee: b.prover}
 	}
-	to, err := client.New(client.Config{Key: b.made.Cores[0].Key, Claim: scene.Claim.At, Address: gateAddress, Conn: talk, Resolve: resolve})
+	to, err := client.New(client.Config{Key: b.core().Key, Claim: scene.Claim.At, Address: gateAddress, Conn: talk, Resolve: resolve})
 	if err != nil {
 		return err
 	}
 	b.onClose(func() { _ = to.Close() })
-	b.Agent, err = core.New(core.Config{Key: b.made.Cores[0].Key, TimedKey: b.made.Cores[0].TimedKey, GateKey: b.made.Gate.Public(), Gate: to, Prover: proves,
+	b.Agent, err = core.New(core.Config{Key: b.core().Key, TimedKey: b.core().TimedKey, GateKey: b.made.Gate.Public(), Gate: to, Prover: proves,
 		Memory: &core.Forgetful{}, Want: b.cfg.Want, Events: b.cfg.Events})
 	return err
 }
 
 // Move puts the core where it stands: the second act of a replay, a no-op in every other scene.
 func (b *Box) Move() {
-	for _, e := range b.core {
+	for _, e := range b.sockets {
 		b.ground.Place(e.AddrPort().Addr(), b.cfg.Scene.Stands)
 	}
 }
 
 // SwitchOff takes the core's enrolment away: the gate grants it nothing more, and what it holds runs out.
 func (b *Box) SwitchOff(ctx context.Context) error {
-	return b.store.Enable(ctx, b.made.Cores[0].Key.ID(), false)
+	return b.store.Enable(ctx, b.core().Key.ID(), false)
 }
 
 // Core returns the core's id.
-func (b *Box) Core() identity.ID { return b.made.Cores[0].Key.ID() }
+func (b *Box) Core() identity.ID { return b.core().Key.ID() }
 
 // Evidence seals a decision of the gate into a file that anybody can verify again.
 func (b *Box) Evidence(r grant.Request, d grant.Decision) ([]byte, error) {

@@ -58,7 +58,7 @@ func rules(permit string, f uint64) func([]directory.Expectation) policy.Policy 
 		now, n := time.Now(), func(v uint64) *uint64 { return &v }
 		return policy.Policy{Name: "test", Version: 1, Permit: permit, Speed: "vacuum", F: &f, MinDomains: n(2*f + 1), MinStatements: n(2*f + 1),
 			MaxAgeMS: n(60_000), VMaxMMPS: n(350_000), Timing: policy.TimingBoth, Attest: attested, Audience: box.Audience, MaxUnits: n(1000),
-			TOffMS: n(15_000), LeaseTTLMS: n(30_000), NotBeforeUnixNS: new(now.Add(-time.Minute).UnixNano()), NotAfterUnixNS: new(now.Add(time.Hour).UnixNano())}
+			TOffMS: n(15_000), LeaseTTLMS: n(30_000), NotBeforeUnixNS: new(now.Add(-time.Minute).UnixNano()), NotAfterUnixNS: new(now.Add(24 * time.Hour).UnixNano())}
 	}
 }
 
@@ -92,6 +92,26 @@ func virtual(t *testing.T, run func(t *testing.T)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, run)
+}
+
+// TestResultsAreRenewed: attestation results live an hour, a box longer.
+func TestResultsAreRenewed(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		b, d := start(t, arrange(t, "Frankfurt", "EU27", 9, adversary.None), "EU27", 0)
+		for range 3 {
+			err := b.Agent.Obtain(t.Context())
+			if no := (*core.Denied)(nil); err != nil && !errors.As(err, &no) {
+				err = b.Agent.Obtain(t.Context()) // the connection to the gate was idle for so long that it had to be found dead
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(50 * time.Minute)
+		}
+		if len(d.made) != 3 || !d.made[2].Granted {
+			t.Fatalf("%d decisions", len(d.made))
+		}
+	})
 }
 
 // TestHonestCoreIsUnlocked is the road of the README over the real programs, and its evidence verified again by somebody else.

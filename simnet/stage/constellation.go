@@ -61,6 +61,8 @@ type Constellation struct {
 	Expect    []directory.Expectation // what a policy accepts of cores
 	Platform  attest.Platform
 	Verifier  attest.Verifier // of the platform's evidence
+
+	appraiser *attest.Appraiser
 }
 
 // measurement stands for the build that beacons and cores pretend to run on the simulated platform.
@@ -68,7 +70,7 @@ var measurement = identity.Hash("box measurement", []byte("ursa"))
 
 // Found makes the keys, lets every simulated machine attest for an audience and signs the directory of the sites.
 func Found(ctx context.Context, audience string, sites []Site, cores int, now time.Time) (*Constellation, error) {
-	return FoundOn(ctx, Simulated(now), audience, sites, cores, now)
+	return FoundOn(ctx, Simulated(), audience, sites, cores, now)
 }
 
 // founding is a constellation being made.
@@ -101,6 +103,7 @@ func FoundOn(ctx context.Context, machines Machines, audience string, sites []Si
 		Verifiers: []attest.Verifier{verifier}}); err != nil {
 		return nil, err
 	}
+	c.appraiser = f.appraiser
 	for _, s := range sites {
 		m, err := f.admit(ctx, identity.RoleBeacon, configurationOf(s))
 		if err != nil {

@@ -25,13 +25,10 @@ type Machines interface {
 }
 
 // simulated pretends: one key is the root of all machines.
-type simulated struct {
-	root *identity.Private
-	now  time.Time
-}
+type simulated struct{ root *identity.Private }
 
 // Simulated returns machines of the simulated platform. They prove nothing.
-func Simulated(now time.Time) Machines { return &simulated{now: now} }
+func Simulated() Machines { return &simulated{} }
 
 // Platform returns attest.Sim.
 func (*simulated) Platform() attest.Platform { return attest.Sim }
@@ -52,7 +49,7 @@ func (s *simulated) Open(context.Context, *identity.Private) ([]directory.Attest
 
 // Machine makes a machine with a name drawn at random.
 func (s *simulated) Machine(context.Context, int, *attest.Configuration) (attest.Attester, directory.Expectation, [32]byte, error) {
-	m := attest.SimMachine{Root: s.root, Measurement: measurement[:], TCB: 1, NowUnixNS: s.now.UnixNano}
+	m := attest.SimMachine{Root: s.root, Measurement: measurement[:], TCB: 1, NowUnixNS: func() int64 { return time.Now().UnixNano() }}
 	_, err := rand.Read(m.Machine[:])
 	return m, directory.Expectation{Platform: string(attest.Sim), Measurements: [][]byte{measurement[:]}, MinTCB: 1}, m.Machine, err
 }
@@ -73,22 +70,32 @@ func (f *founding) admit(ctx context.Context, role identity.Role, c *attest.Conf
 		return m, fmt.Errorf("machine %d: %w", f.made+1, err)
 	}
 	f.made++
-	var nonce [32]byte
-	if _, err := rand.Read(nonce[:]); err != nil {
-		return m, err
-	}
 	if role == identity.RoleCore {
 		if m.TimedKey, err = identity.NewTimedKey(nil); err != nil {
 			return m, err
 		}
 	}
-	evidence, err := attest.Collect(ctx, m.Attester, attest.Binding{Subject: key.ID(), TimedKey: m.TimedKey.ID(), Nonce: nonce})
-	if err != nil {
-		return m, err
-	}
 	f.expected[key.ID()] = m.Expect
-	m.Result, err = f.appraiser.Appraise(evidence, attest.Want{Subject: key.ID(), Nonce: nonce, NowUnixNS: time.Now().UnixNano()})
+	m.Result, err = attestTo(ctx, f.appraiser, m)
 	return m, err
+}
+
+// attestTo collects evidence of a machine and has it appraised.
+func attestTo(ctx context.Context, appraiser *attest.Appraiser, m Machine) ([]byte, error) {
+	var nonce [32]byte
+	if _, err := rand.Read(nonce[:]); err != nil {
+		return nil, err
+	}
+	evidence, err := attest.Collect(ctx, m.Attester, attest.Binding{Subject: m.Key.ID(), TimedKey: m.TimedKey.ID(), Nonce: nonce})
+	if err != nil {
+		return nil, err
+	}
+	return appraiser.Appraise(evidence, attest.Want{Subject: m.Key.ID(), Nonce: nonce, NowUnixNS: time.Now().UnixNano()})
+}
+
+// Attest makes a fresh result about a machine of the constellation: they live an hour at most.
+func (c *Constellation) Attest(ctx context.Context, m Machine) ([]byte, error) {
+	return attestTo(ctx, c.appraiser, m)
 }
 
 // Inspect is how a core looks at beacons before it lets itself be timed: prober.Config.Appraise.
