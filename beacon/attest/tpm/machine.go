@@ -32,6 +32,9 @@ type Config struct {
 	Issuers     [][]byte // DER certificates between the endorsement certificate and its root
 	Record      []byte   // from enrolment; without it only Apply and Activate work
 	PCRs        []int    // to quote; nil: 0 to 7 and OwnPCR
+
+	// TPM is given instead of Address when the way is open already, as to a simulator in this process; Close closes it.
+	TPM transport.TPMCloser
 }
 
 // Machine is a machine with a TPM: an attest.Attester. Safe for concurrent use; commands go one after another.
@@ -67,6 +70,9 @@ func Open(c Config) (*Machine, error) {
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, fmt.Errorf("%w: %w", ErrOwnLog, err)
 		}
+	}
+	if m.tpm = c.TPM; m.tpm != nil {
+		return m, nil
 	}
 	var err error
 	m.tpm, err = open(c.Address)
