@@ -220,11 +220,12 @@ func directoryShowCommand() *cobra.Command {
 func directoryAdmitSimCommand() *cobra.Command {
 	var simDir, timed, out string
 	cmd := &cobra.Command{
-		Use:     "admit-sim PUBLIC",
-		Short:   "Attest a key on the simulated platform: a result that lives an hour and proves nothing about hardware",
-		Long:    "Makes evidence about the key of a public file (beacon.json, core.json) as a machine would and appraises it, in one go.\n\n" + simNotice,
-		Example: "  ursa directory admit-sim --sim-dir dir/sim core/core.json --out core/result",
-		Args:    cobra.ExactArgs(1),
+		Use:   "admit-sim PUBLIC",
+		Short: "Attest a key on the simulated platform: a result that lives an hour and proves nothing about hardware",
+		Long:  "Makes evidence about the key of a public file (beacon.json, core.json) as a machine would and appraises it, in one go.\n\n" + simNotice,
+		Example: "  ursa directory admit-sim --sim-dir dir/sim fra/beacon.json --out fra/result\n" +
+			"  ursa directory admit-sim --sim-dir dir/sim core/core.json --timed-key $(cat core/timed-key) --out core/result",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := needFlags(cmd, "sim-dir", "out"); err != nil {
 				return err
