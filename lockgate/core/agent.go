@@ -249,7 +249,7 @@ func (a *Agent) nextStep(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	begun := time.Now()
-	k, err := keeper.StepKey(ctx, StepQuestion{RequestID: l.request, Step: l.step + 1, Usage: u})
+	k, err := keeper.StepKey(ctx, StepQuestion{RequestID: l.request, Step: l.step + 1, Previous: l.key, Usage: u})
 	if err != nil {
 		return true, fmt.Errorf("core: asking for step %d: %w", l.step+1, err)
 	}

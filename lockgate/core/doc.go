@@ -78,6 +78,7 @@ type StepKeeper interface {
 type StepQuestion struct {
 	RequestID [16]byte // of the request that was answered with the lease
 	Step      uint32   // from 2
+	Previous  lock.Key // of the step before
 	Usage     lock.Usage
 }
 

@@ -37,6 +37,16 @@ func feed(t *testing.T, s *granttest.Scene, c *granttest.Core, envelope []byte) 
 	return l
 }
 
+// firstKey is what a lease's wrapped key opens to.
+func firstKey(t *testing.T, s *granttest.Scene, c *granttest.Core, envelope []byte) lock.Key {
+	t.Helper()
+	_, f, err := keys.Open(envelope, s.GateKey.Public(), c.Key.ID(), c.Timed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f.Key
+}
+
 // work uses up what the lock holds.
 func work(c *granttest.Core) {
 	c.Lock, _, _ = c.Lock.Step(lock.Work{Units: c.Lock.Allowance()})

@@ -70,7 +70,7 @@ func TestOffSwitches(t *testing.T) {
 			d := try(t, s, r)
 			feed(t, s, c, d.Lease)
 			c.Chain = hash
-			step := grant.StepQuestion{Core: c.Key.ID(), RequestID: r.RequestID, Step: 2, Usage: c.Lock.Usage()}
+			step := grant.StepQuestion{Core: c.Key.ID(), RequestID: r.RequestID, Step: 2, Previous: firstKey(t, s, c, d.Lease), Usage: c.Lock.Usage()}
 			if _, err := s.Gate.StepKey(t.Context(), step); err != nil {
 				t.Fatal(err)
 			}

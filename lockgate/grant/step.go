@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/subtle"
 	"fmt"
 
 	"github.com/ursa-virtual/ursa/lockgate/keys"
@@ -17,12 +18,14 @@ type StepQuestion struct {
 	Core      identity.ID
 	RequestID [16]byte   // of the request that was answered with the lease
 	Step      uint32     // from 2
+	Previous  lock.Key   // of the step before: only who opened that one knows it, which began with what was wrapped to the timed key
 	Usage     lock.Usage // the lock's account now
 }
 
 // The short names of the checks on a step.
 const (
 	RefusedStep     = "step"     // no such step of no such lease
+	RefusedStepKey  = "step-key" // the key of the step before is another: whoever asks did not open the lease
 	RefusedHoarding = "hoarding" // the core holds enough
 )
 
@@ -36,8 +39,9 @@ func (g *Gate) seed(serial [16]byte) lock.Key {
 
 // StepKey releases the key of a later step. The lease was granted and debited as
 // a whole; here the gate only agrees that it goes on: the core is still switched
-// on, the lease is still its newest and in its time, and the lock does not hold
-// more than two steps. A *Denial is a definite no.
+// on, the lease is still its newest and in its time, the lock does not hold more
+// than two steps, and whoever asks opened the step before: a copy of the core's
+// key file, without the memory that was located, opens nothing. A *Denial is a definite no.
 func (g *Gate) StepKey(ctx context.Context, q StepQuestion) (lock.Key, error) {
 	a, err := g.cfg.Store.Account(ctx, q.Core)
 	if err != nil {
@@ -81,5 +85,9 @@ func (g *Gate) StepKey(ctx context.Context, q StepQuestion) (lock.Key, error) {
 	case uint64(q.Usage.Allowance) > 2*(t.Units/uint64(t.Steps)+1):
 		return lock.Key{}, g.deny(ctx, RefusedHoarding, "the lock holds more than two steps")
 	}
-	return keys.StepKey(g.seed(t.Serial), q.Step, t.Steps), nil
+	seed := g.seed(t.Serial)
+	if before := keys.StepKey(seed, q.Step-1, t.Steps); subtle.ConstantTimeCompare(before[:], q.Previous[:]) != 1 {
+		return lock.Key{}, g.deny(ctx, RefusedStepKey, "whoever asks did not open the step before")
+	}
+	return keys.StepKey(seed, q.Step, t.Steps), nil
 }

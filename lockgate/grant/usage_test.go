@@ -97,9 +97,11 @@ func TestSteps(t *testing.T) {
 	if l.Terms.Steps != 10 || c.Lock.Allowance() != 100 {
 		t.Fatalf("%d steps, %d open", l.Terms.Steps, c.Lock.Allowance())
 	}
+	first := firstKey(t, s, c, d.Lease)
+	opened := first
 	ask := func(change func(*grant.StepQuestion)) (lock.Key, string) {
 		_, left := c.Lock.Pending()
-		q := grant.StepQuestion{Core: c.Key.ID(), RequestID: r.RequestID, Step: l.Terms.Steps - left + 1, Usage: c.Lock.Usage()}
+		q := grant.StepQuestion{Core: c.Key.ID(), RequestID: r.RequestID, Step: l.Terms.Steps - left + 1, Previous: opened, Usage: c.Lock.Usage()}
 		if change != nil {
 			change(&q)
 		}
@@ -119,6 +121,13 @@ func TestSteps(t *testing.T) {
 			t.Fatal(by, err)
 		}
 		c.Lock, _, _ = next.Step(lock.Work{Units: 100})
+		opened = k
+	}
+	// Whoever has the core's key file and not its memory did not open the lease, and knows no key of it.
+	for name, previous := range map[string]lock.Key{"none": {}, "a guess": {1}, "of the step itself": opened, "of the first step": first} {
+		if _, by := ask(func(q *grant.StepQuestion) { q.Step, q.Previous = 10, previous }); by != grant.RefusedStepKey {
+			t.Errorf("%s: refused by %q", name, by)
+		}
 	}
 	if u := c.Lock.Usage(); u.Used != 900 || u.Allowance != 100 {
 		t.Fatalf("%+v", u)

@@ -21,7 +21,7 @@ func (s *Server) step(ctx context.Context, binding [32]byte, body []byte) answer
 	if a, ok := bound(signer, q.Core, binding, q.Binding); !ok {
 		return a
 	}
-	k, err := s.cfg.Gate.StepKey(ctx, grant.StepQuestion{Core: q.Core, RequestID: q.RequestID, Step: q.Step, Usage: q.Usage.Lock()})
+	k, err := s.cfg.Gate.StepKey(ctx, grant.StepQuestion{Core: q.Core, RequestID: q.RequestID, Step: q.Step, Previous: q.Previous, Usage: q.Usage.Lock()})
 	if err != nil {
 		return s.trouble(err)
 	}

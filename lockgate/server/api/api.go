@@ -205,6 +205,7 @@ type StepRequest struct {
 	Step      uint32      `cbor:"4,keyasint"`
 	Usage     Usage       `cbor:"5,keyasint"`
 	Binding   [32]byte    `cbor:"6,keyasint"` // of this connection
+	Previous  [32]byte    `cbor:"7,keyasint"` // key of the step before
 }
 
 // BurnRequest burns units, for good. The core's signature under it is the burn.

@@ -128,7 +128,7 @@ func (c *Client) Lease(ctx context.Context, r core.Request) ([]byte, error) {
 func (c *Client) StepKey(ctx context.Context, q core.StepQuestion) (lock.Key, error) {
 	body, err := c.post(ctx, api.PathKey, func(binding [32]byte) ([]byte, error) {
 		return api.Seal(c.cfg.Key, api.TypeStep, api.StepRequest{Version: api.Version, Core: c.cfg.Key.ID(),
-			RequestID: q.RequestID, Step: q.Step, Usage: api.UsageOf(q.Usage), Binding: binding})
+			RequestID: q.RequestID, Step: q.Step, Usage: api.UsageOf(q.Usage), Binding: binding, Previous: q.Previous})
 	})
 	if err != nil {
 		return lock.Key{}, err
