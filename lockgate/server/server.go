@@ -80,6 +80,7 @@ type Server struct {
 	buckets *buckets
 	places  chan struct{} // one for each request being verified
 	queue   chan struct{} // one for each request being verified or waiting
+	turns   turns         // of cores, while evidence is kept
 	h2      *http.Server
 	h3      *http3.Server
 
