@@ -174,11 +174,11 @@ func (s *Server) lease(ctx context.Context, binding [32]byte, body []byte) answe
 	r := grant.Request{Core: q.Core, RequestID: q.RequestID, LockNonce: q.LockNonce, LockSeq: q.LockSeq,
 		Want: lock.Units(q.Want), Usage: q.Usage.Lock(), Burn: q.Burn, Proof: q.Proof}
 	if s.cfg.Keep != nil {
-		give, err := s.turns.take(ctx, q.Core)
-		if err != nil {
-			return s.trouble(err)
+		end, ok := s.turns.take(q.Core)
+		if !ok {
+			return no(http.StatusServiceUnavailable, grant.RefusedBusy, "another request of this core is under way; send the same request again")
 		}
-		defer give()
+		defer end()
 	}
 	d, err := s.cfg.Gate.Grant(ctx, r)
 	if err != nil {

@@ -1,52 +1,35 @@
 package server
 
 import (
-	"context"
 	"sync"
 
 	"github.com/ursa-virtual/ursa/topology/identity"
 )
 
-// turns lets the requests of one core through one after another. Twins of a
-// request would otherwise find its lease in the store, and send it, while its
-// evidence is being written, which may fail. Those of different cores never wait
-// for each other.
+// turns lets one lease request of a core through at a time. A twin would
+// otherwise find the lease in the store, and send it, while its evidence is being
+// written, which may fail. Nobody waits here: a place among the requests being
+// verified is everybody's, and the core sends the same request again.
 type turns struct {
 	mu   sync.Mutex
-	busy map[identity.ID]*turn
+	busy map[identity.ID]bool
 }
 
-// turn is a core's: held by whoever put something into it.
-type turn struct {
-	held  chan struct{}
-	users int // who hold it or wait for it
-}
-
-// take waits for the core's turn, and returns what gives it back.
-func (t *turns) take(ctx context.Context, core identity.ID) (give func(), err error) {
+// take gives the core its turn and returns what ends it; false when the turn is
+// another request's.
+func (t *turns) take(core identity.ID) (end func(), ok bool) {
 	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.busy[core] {
+		return nil, false
+	}
 	if t.busy == nil {
-		t.busy = map[identity.ID]*turn{}
+		t.busy = map[identity.ID]bool{}
 	}
-	mine := t.busy[core]
-	if mine == nil {
-		mine = &turn{held: make(chan struct{}, 1)}
-		t.busy[core] = mine
-	}
-	mine.users++
-	t.mu.Unlock()
-	leave := func() {
+	t.busy[core] = true
+	return func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		if mine.users--; mine.users == 0 {
-			delete(t.busy, core)
-		}
-	}
-	select {
-	case mine.held <- struct{}{}:
-		return func() { <-mine.held; leave() }, nil
-	case <-ctx.Done():
-		leave()
-		return nil, ctx.Err()
-	}
+		delete(t.busy, core)
+	}, true
 }
